@@ -1,0 +1,1 @@
+"""Per node: bundles in, etcd v3 out."""

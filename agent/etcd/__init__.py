@@ -1,0 +1,1 @@
+"""Sans-IO sessions of the etcd v3 API."""

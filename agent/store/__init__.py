@@ -1,0 +1,1 @@
+"""The replicated state: image, history, watch. No I/O and no clock."""

@@ -1,0 +1,1 @@
+"""The one port: HTTP/1.1 today."""

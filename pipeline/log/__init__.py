@@ -1,0 +1,37 @@
+"""The log: the contract that Kafka and SQLite both fulfil, and the way to open one by URL.
+
+architecture.md section 9. There are two implementations with one contract test-suite (tests/pipeline/log/contract.py)
+and no third. Everything that reads or writes records goes through these types; only the files that do I/O import this.
+"""
+
+from __future__ import annotations
+
+from pipeline.log.contract import (
+    BrokenTopicError,
+    Ends,
+    Log,
+    LogUnreachableError,
+    NewRecord,
+    OffsetBelowStartError,
+    Record,
+    TopicSpec,
+    Transform,
+    Writer,
+    WriterFencedError,
+)
+from pipeline.log.url import open_log
+
+__all__ = [
+    "BrokenTopicError",
+    "Ends",
+    "Log",
+    "LogUnreachableError",
+    "NewRecord",
+    "OffsetBelowStartError",
+    "Record",
+    "TopicSpec",
+    "Transform",
+    "Writer",
+    "WriterFencedError",
+    "open_log",
+]

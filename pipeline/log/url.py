@@ -1,0 +1,30 @@
+"""Open a log by URL."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from pipeline.log.contract import Log
+
+
+def open_log(url: str) -> Log:
+    """Make the log a URL names; it connects when entered.
+
+    Args:
+        url: `sqlite:///relative/or//absolute/path.db` or `kafka://host:9092,host2:9092?security=…`.
+
+    Raises:
+        ValueError: the URL names no log, with the two forms as the remedy.
+    """
+    scheme = urlsplit(url).scheme
+    if scheme == "sqlite":
+        from pipeline.log.sqlite import SQLiteLog  # noqa: PLC0415 - a role loads only the log it uses
+
+        return SQLiteLog.from_url(url)
+    if scheme == "kafka":
+        from pipeline.log.kafka import KafkaLog  # noqa: PLC0415 - aiokafka is slow to import
+
+        return KafkaLog.from_url(url)
+    raise ValueError(f"log URL {url!r}: use sqlite:///path/log.db or kafka://host:9092,host2:9092")

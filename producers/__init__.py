@@ -1,0 +1,1 @@
+"""Stateful side: xDS resources in, units out."""

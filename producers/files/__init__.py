@@ -1,0 +1,1 @@
+"""Envoy configuration files as a source."""

@@ -1,0 +1,1 @@
+"""ADS control planes as a source."""
