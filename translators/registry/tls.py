@@ -1,0 +1,7 @@
+"""Rows of the family `tls`."""
+
+from __future__ import annotations
+
+from translators.registry.row import Row
+
+ROWS: tuple[Row, ...] = ()

@@ -1,0 +1,56 @@
+"""What surrounds a route while it is translated, and what its action contributes to the APISIX route."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from schemas import xds
+    from translators.expr import Expr
+    from translators.policy import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class RouteContext:
+    """The levels above a route, read-only.
+
+    Attributes:
+        listener: envoy.config.listener.v3.Listener, reduced to one full chain and stubs of its siblings.
+        chain: name of the filter chain (the unit's parameter `chain`).
+        hcm: the chain's HttpConnectionManager.
+        route_config: the RouteConfiguration, with the virtual hosts of the unit only.
+        virtual_host: the VirtualHost around the route; None for the terminal of a whole scope.
+        clusters: known clusters by name, without endpoints.
+        policy: what the operator decided.
+    """
+
+    listener: xds.Message
+    chain: str
+    hcm: xds.Message
+    route_config: xds.Message
+    virtual_host: xds.Message | None
+    clusters: dict[str, xds.Message]
+    policy: Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One APISIX route of an Envoy route, without its match: most routes have one part, splits have several.
+
+    Parts stand in the order in which they are tried; every part but the last has `conditions`.
+
+    Attributes:
+        suffix: tells the parts of one route apart in their ids; empty for the only part.
+        conditions: expressions in addition to the match.
+        fields: APISIX route fields that the action decides: plugins, upstream_id, timeout, enable_websocket, …
+        volatile: plugins whose state changes often (weights, mirrors); they go into a plugin_config of their own so
+            that a change does not rebuild the router (mapping.md section 9).
+        is_blocking: the part only denies; such a part may stand in for a route whose match had to be widened.
+    """
+
+    suffix: str = ""
+    conditions: tuple[Expr, ...] = ()
+    fields: dict[str, Any] = field(default_factory=dict)
+    volatile: dict[str, Any] = field(default_factory=dict)
+    is_blocking: bool = False
