@@ -1,0 +1,246 @@
+"""One settings tree for all roles: defaults < file < environment < flags (libraries.md section 1).
+
+The environment names a setting as `MESHFERRY_SECTION__KEY`, e.g. `MESHFERRY_AGENT__LISTEN=0.0.0.0:2379`; a name that
+ends in `_FILE` gives a file whose content is the value. Values in the environment are YAML.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import yaml
+
+from schemas.keys import DEFAULT_PREFIX, check_view
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ENVIRONMENT_PREFIX = "MESHFERRY_"
+
+
+class SettingsError(ValueError):
+    """The settings cannot be used; one line with the place and the remedy. Exit code 78."""
+
+
+class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A section; unknown keys are refused, because a misspelt setting that is ignored is worse than an error."""
+
+
+class LogSettings(_Section):
+    """Where the log is."""
+
+    url: str = ""
+    """`sqlite:///path/log.db` or `kafka://host:9092,host2:9092?security=…`."""
+    prefix: str = DEFAULT_PREFIX
+    """What every topic name starts with."""
+    replication: int = 1
+    """Replication factor of topics that `meshferry topics apply` creates."""
+
+
+class TLSSettings(_Section):
+    """Client TLS towards a control plane."""
+
+    ca: str = ""
+    """PEM file with the authorities to trust; empty trusts the system's."""
+    cert: str = ""
+    """PEM file with the client certificate."""
+    key: str = ""
+    """PEM file with its key."""
+
+
+class XDSSettings(_Section):
+    """An ADS server as the source of a view."""
+
+    server: str
+    """host:port of the control plane."""
+    node_id: str
+    """The xDS node id this view subscribes as."""
+    cluster: str = ""
+    """node.cluster, where the control plane wants one."""
+    metadata: dict[str, Any] = {}
+    """node.metadata."""
+    tls: TLSSettings | None = None
+    """Absent: plaintext."""
+    token_file: str = ""
+    """File with a bearer token, read again at every connect."""
+
+
+class SourceSettings(_Section):
+    """Where a view comes from: exactly one of `file` and `xds`."""
+
+    file: str = ""
+    """Envoy bootstrap, discovery file, resource list or config_dump, YAML or JSON; read again when it changes."""
+    xds: XDSSettings | None = None
+    """An ADS server."""
+
+
+class ViewSettings(_Section):
+    """A view: one subscription identity and the set of nodes that share what it receives."""
+
+    source: SourceSettings = SourceSettings()
+    policy: dict[str, Any] = {}
+    """Decisions about translation; see docs/policy.md."""
+
+
+class SealSettings(_Section):
+    """Keys that private keys are sealed with."""
+
+    directory: str = ""
+    """Holds the key pair of the embedded mode, made on first use with mode 0600; producer and agent share it."""
+
+
+class TranslatorSettings(_Section):
+    """The translator role."""
+
+    group: str = "meshferry-translator"
+    """Workers of one group share the views."""
+
+
+class AgentSettings(_Section):
+    """The agent role."""
+
+    view: str = ""
+    """The view this node follows; may be empty when only one view is configured."""
+    node: str = ""
+    """Node id in status records; empty takes the host name."""
+    listen: str = "127.0.0.1:2379"
+    """host:port of the etcd API."""
+    prefix: str = "/apisix"
+    """APISIX's `deployment.etcd.prefix`."""
+    state: str = "/var/lib/meshferry/agent"
+    """Directory of the last-known-good state."""
+
+
+class LoggingSettings(_Section):
+    """What is logged to standard error."""
+
+    level: str = "INFO"
+    """DEBUG, INFO, WARNING or ERROR."""
+    format: str = "text"
+    """`text` for people, `json` for collectors."""
+
+
+class Settings(_Section):
+    """The whole tree."""
+
+    log: LogSettings = LogSettings()
+    views: dict[str, ViewSettings] = {}
+    seal: SealSettings = SealSettings()
+    translator: TranslatorSettings = TranslatorSettings()
+    agent: AgentSettings = AgentSettings()
+    logging: LoggingSettings = LoggingSettings()
+
+    def the_view(self, name: str = "") -> str:
+        """Choose a view by name, or the only one.
+
+        Raises:
+            SettingsError: no such view, or several and none named.
+        """
+        if name:
+            if name not in self.views:
+                raise SettingsError(f"views: no view {name!r}; there are {sorted(self.views)}")
+            return name
+        if len(self.views) != 1:
+            raise SettingsError(f"views: name one of {sorted(self.views)} with --view or agent.view")
+        return next(iter(self.views))
+
+
+def parse_settings(text: str, environment: Mapping[str, str], source: str = "settings") -> Settings:
+    """Parse a settings file and lay the environment over it.
+
+    Args:
+        text: the YAML text, may be empty.
+        environment: names and values, `_FILE` twins already read (`read_file_twins`).
+        source: the file's name for error messages.
+
+    Raises:
+        SettingsError: with the path of the setting.
+    """
+    try:
+        tree = yaml.load(text, Loader=yaml.CSafeLoader) or {}
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{source}: not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(tree, dict):
+        raise SettingsError(f"{source}: a mapping is wanted at the top, not a {type(tree).__name__}")
+    for name in sorted(environment):
+        if name.startswith(ENVIRONMENT_PREFIX) and "__" in name:
+            _lay(tree, name, environment[name])
+    try:
+        settings = msgspec.convert(tree, Settings)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"{source}: {error}") from error
+    return _checked(settings, source)
+
+
+def _lay(tree: dict[str, Any], name: str, value: str) -> None:
+    *sections, key = name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
+    place = tree
+    for section in sections:
+        inner = place.setdefault(section, {})
+        if not isinstance(inner, dict):
+            raise SettingsError(f"{name}: {section} is not a section")
+        place = inner
+    place[key] = yaml.load(value, Loader=yaml.CSafeLoader)
+
+
+def _checked(settings: Settings, source: str) -> Settings:
+    for name, view in settings.views.items():
+        try:
+            check_view(name)
+        except ValueError as error:
+            raise SettingsError(f"{source}: views: {error}") from error
+        if view.source.file and view.source.xds:
+            raise SettingsError(f"{source}: views.{name}.source: give either `file` or `xds`, not both")
+    host_port(settings.agent.listen, "agent.listen")
+    return settings
+
+
+def host_port(text: str, setting: str) -> tuple[str, int]:
+    """Split `host:port`; an IPv6 host stands in brackets.
+
+    Raises:
+        SettingsError: the text has no port, or one out of range.
+    """
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdigit() or not 0 <= int(port) <= 65535:  # noqa: PLR2004 - the largest port
+        raise SettingsError(f"{setting}: {text!r} is not HOST:PORT")
+    return host.strip("[]"), int(port)
+
+
+def read_file_twins(environment: Mapping[str, str]) -> dict[str, str]:
+    """Replace every `MESHFERRY_…_FILE` by the content of the file it names.
+
+    Raises:
+        SettingsError: a file cannot be read.
+    """
+    read = dict(environment)
+    for name, path in environment.items():
+        if name.startswith(ENVIRONMENT_PREFIX) and name.endswith("_FILE"):
+            try:
+                read[name.removesuffix("_FILE")] = Path(path).read_text("utf-8").strip()
+            except OSError as error:
+                raise SettingsError(f"{name}: {path}: {error.strerror}") from error
+            del read[name]
+    return read
+
+
+def load_settings(path: str, environment: Mapping[str, str]) -> Settings:
+    """Read the settings file and the environment.
+
+    Args:
+        path: the file; empty means environment and defaults alone.
+        environment: usually os.environ.
+
+    Raises:
+        SettingsError: the file cannot be read or used.
+    """
+    text = ""
+    if path:
+        try:
+            text = Path(path).read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+            raise SettingsError(f"{path}: {reason}; give the settings file with --settings") from error
+    return parse_settings(text, read_file_twins(environment), path or "environment")
