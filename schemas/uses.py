@@ -19,7 +19,9 @@ FIELDS = (
 )
 
 
-def reduce_use(action: xds.Message, virtual_host: xds.Message | None = None, weighted: xds.Message | None = None) -> xds.Message:
+def reduce_use(
+    action: xds.Message, virtual_host: xds.Message | None = None, weighted: xds.Message | None = None
+) -> xds.Message:
     """Reduce a RouteAction to a use.
 
     Args:
@@ -57,7 +59,9 @@ def _copy(source: xds.Message, target: xds.Message, field: str) -> None:
 
 
 def _apply_weighted(use: xds.Message, weighted: xds.Message) -> None:
-    if weighted.HasField("metadata_match"):
-        use.metadata_match.MergeFrom(weighted.metadata_match)
+    # Merging the messages would replace a whole namespace: map entries of messages are not merged by protobuf.
+    for namespace, struct in weighted.metadata_match.filter_metadata.items():
+        for key, value in struct.fields.items():
+            use.metadata_match.filter_metadata[namespace].fields[key].CopyFrom(value)
     if weighted.WhichOneof("host_rewrite_specifier") == "host_rewrite_literal":
         use.host_rewrite_literal = weighted.host_rewrite_literal

@@ -13,7 +13,7 @@ def open_log(url: str) -> Log:
     """Make the log a URL names; it connects when entered.
 
     Args:
-        url: `sqlite:///relative/or//absolute/path.db` or `kafka://host:9092,host2:9092?security=…`.
+        url: `sqlite:///var/lib/meshferry/log.db` (an absolute path, as in any file URL) or `kafka://host:9092,host2:9092?security=…`.
 
     Raises:
         ValueError: the URL names no log, with the two forms as the remedy.
