@@ -28,7 +28,7 @@ class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """A section; unknown keys are refused, because a misspelt setting that is ignored is worse than an error."""
 
 
-class LogSettings(_Section):
+class LogSettings(_Section, frozen=True):
     """Where the log is."""
 
     url: str = ""
@@ -39,7 +39,7 @@ class LogSettings(_Section):
     """Replication factor of topics that `meshferry topics apply` creates."""
 
 
-class TLSSettings(_Section):
+class TLSSettings(_Section, frozen=True):
     """Client TLS towards a control plane."""
 
     ca: str = ""
@@ -50,7 +50,7 @@ class TLSSettings(_Section):
     """PEM file with its key."""
 
 
-class XDSSettings(_Section):
+class XDSSettings(_Section, frozen=True):
     """An ADS server as the source of a view."""
 
     server: str
@@ -67,7 +67,7 @@ class XDSSettings(_Section):
     """File with a bearer token, read again at every connect."""
 
 
-class SourceSettings(_Section):
+class SourceSettings(_Section, frozen=True):
     """Where a view comes from: exactly one of `file` and `xds`."""
 
     file: str = ""
@@ -76,7 +76,7 @@ class SourceSettings(_Section):
     """An ADS server."""
 
 
-class ViewSettings(_Section):
+class ViewSettings(_Section, frozen=True):
     """A view: one subscription identity and the set of nodes that share what it receives."""
 
     source: SourceSettings = SourceSettings()
@@ -84,21 +84,21 @@ class ViewSettings(_Section):
     """Decisions about translation; see docs/policy.md."""
 
 
-class SealSettings(_Section):
+class SealSettings(_Section, frozen=True):
     """Keys that private keys are sealed with."""
 
     directory: str = ""
     """Holds the key pair of the embedded mode, made on first use with mode 0600; producer and agent share it."""
 
 
-class TranslatorSettings(_Section):
+class TranslatorSettings(_Section, frozen=True):
     """The translator role."""
 
     group: str = "meshferry-translator"
     """Workers of one group share the views."""
 
 
-class AgentSettings(_Section):
+class AgentSettings(_Section, frozen=True):
     """The agent role."""
 
     view: str = ""
@@ -113,7 +113,7 @@ class AgentSettings(_Section):
     """Directory of the last-known-good state."""
 
 
-class LoggingSettings(_Section):
+class LoggingSettings(_Section, frozen=True):
     """What is logged to standard error."""
 
     level: str = "INFO"
@@ -122,7 +122,7 @@ class LoggingSettings(_Section):
     """`text` for people, `json` for collectors."""
 
 
-class Settings(_Section):
+class Settings(_Section, frozen=True):
     """The whole tree."""
 
     log: LogSettings = LogSettings()

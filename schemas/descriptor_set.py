@@ -7,7 +7,6 @@ build product and never committed. See docs/adr/0002-private-descriptor-pool.md.
 from __future__ import annotations
 
 import importlib
-import pkgutil
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 PACKAGES = ("envoy", "xds", "udpa", "validate", "cel", "google.api", "google.rpc", "opencensus", "opentelemetry")
 
 
-class DescriptorSetHook(BuildHookInterface):
+class DescriptorSetHook(BuildHookInterface):  # type: ignore[misc]  # hatchling ships no types
     """Writes schemas/xds.binpb before the distribution is packed."""
 
     PLUGIN_NAME = "custom"

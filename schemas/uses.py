@@ -38,9 +38,8 @@ def reduce_use(
         descriptor = action.DESCRIPTOR.fields_by_name[field]
         if descriptor.is_repeated:
             getattr(use, field).extend(getattr(action, field))
-        elif descriptor.containing_oneof is not None or descriptor.message_type is not None:
-            if action.HasField(field):
-                _copy(action, use, field)
+        elif action.HasField(field):
+            _copy(action, use, field)
     if not use.HasField("retry_policy") and virtual_host is not None and virtual_host.HasField("retry_policy"):
         use.retry_policy.CopyFrom(virtual_host.retry_policy)
     if not use.HasField("retry_policy"):

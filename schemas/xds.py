@@ -57,7 +57,7 @@ def pool() -> descriptor_pool.DescriptorPool:
         raise RuntimeError("schemas/xds.binpb is missing: install the package (`make .venv`), do not run from a copy")
     loaded = descriptor_pool.DescriptorPool()
     for file in descriptor_pb2.FileDescriptorSet.FromString(resource.read_bytes()).file:
-        loaded.Add(file)  # type: ignore[no-untyped-call]  # protobuf leaves this method untyped
+        loaded.Add(file)
     return loaded
 
 
@@ -217,17 +217,21 @@ def unknown_field_paths(message: Message, path: str = "") -> Iterator[str]:
             yield from unknown_field_paths(inner, path)
         return
     for field, value in message.ListFields():
-        if field.message_type is None:
-            continue
-        if is_map(field):
-            if field.message_type.fields_by_name["value"].message_type is not None:
-                for key in sorted(value):
-                    yield from unknown_field_paths(value[key], f"{path}{field.name}[{key}].")
-        elif field.is_repeated:
-            for index, item in enumerate(value):
-                yield from unknown_field_paths(item, f"{path}{field.name}[{index}].")
-        else:
-            yield from unknown_field_paths(value, f"{path}{field.name}.")
+        for place, child in _placed_children(field, value):
+            yield from unknown_field_paths(child, f"{path}{place}.")
+
+
+def _placed_children(field: FieldDescriptor, value: Any) -> Iterator[tuple[str, Message]]:
+    """Give the messages in a field, each with its path element."""
+    if field.message_type is None:
+        return
+    if is_map(field):
+        if field.message_type.fields_by_name["value"].message_type is not None:
+            yield from ((f"{field.name}[{key}]", value[key]) for key in sorted(value))
+    elif field.is_repeated:
+        yield from ((f"{field.name}[{index}]", item) for index, item in enumerate(value))
+    else:
+        yield field.name, value
 
 
 @cache
