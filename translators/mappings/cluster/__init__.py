@@ -1,0 +1,1 @@
+"""Mappings of Cluster and of the route settings that shape an upstream."""

@@ -1,0 +1,106 @@
+"""Source: Cluster.lb_policy, Cluster.load_balancing_policy.
+
+Target: upstream.type (roundrobin, least_conn, chash, ewma).
+Fidelity: E for round robin, least request and the hashes; A for random, pick_first and client-side WRR.
+Differs: least_conn counts per worker; ring sizes and hash functions are nginx's own; ewma ignores weights.
+Diagnostics: CL-FEATURE for a policy that has no counterpart.
+See: mapping.md sections 6.1 and 6.6; corpus-frequency.md, "easy to get wrong" 6.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from schemas import xds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+_PACKAGE = "envoy.extensions.load_balancing_policies."
+HASHES = frozenset({"RING_HASH", "MAGLEV"})
+_LEAVES = {
+    "round_robin.v3.RoundRobin": "ROUND_ROBIN",
+    "least_request.v3.LeastRequest": "LEAST_REQUEST",
+    "ring_hash.v3.RingHash": "RING_HASH",
+    "maglev.v3.Maglev": "MAGLEV",
+    "random.v3.Random": "RANDOM",
+    "pick_first.v3.PickFirst": "PICK_FIRST",
+    "client_side_weighted_round_robin.v3.ClientSideWeightedRoundRobin": "CLIENT_SIDE_WEIGHTED_ROUND_ROBIN",
+    "cluster_provided.v3.ClusterProvided": "CLUSTER_PROVIDED",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LbPolicy:
+    """The policy that is in force.
+
+    Attributes:
+        name: as in the enum Cluster.LbPolicy; extension policies by their upper-case name; `UNSUPPORTED` when no
+            policy of an extension list is known.
+        is_locality_weighted: locality weights count (mapping.md section 6.2).
+        subset: the Subset or LbSubsetConfig message around it, if any.
+    """
+
+    name: str
+    is_locality_weighted: bool = False
+    subset: xds.Message | None = None
+
+
+def effective_policy(cluster: xds.Message) -> LbPolicy:
+    """Find the policy of a cluster: the first supported one of the extension list, else the enum's."""
+    if cluster.HasField("load_balancing_policy"):
+        return _first_supported(cluster.load_balancing_policy.policies) or LbPolicy("UNSUPPORTED")
+    names = cluster.DESCRIPTOR.fields_by_name["lb_policy"].enum_type.values_by_number
+    value = names.get(cluster.lb_policy)
+    return LbPolicy(
+        value.name if value is not None else "UNSUPPORTED",
+        cluster.common_lb_config.HasField("locality_weighted_lb_config"),
+        cluster.lb_subset_config if cluster.HasField("lb_subset_config") else None,
+    )
+
+
+def _first_supported(policies: Iterable[xds.Message]) -> LbPolicy | None:
+    for policy in policies:
+        inner = xds.unpack(policy.typed_extension_config.typed_config)
+        found = _extension(inner) if inner is not None else None
+        if found is not None:
+            return found
+    return None
+
+
+def _extension(policy: xds.Message) -> LbPolicy | None:
+    short = policy.DESCRIPTOR.full_name.removeprefix(_PACKAGE)
+    if short in _WRAPPERS:
+        return _WRAPPERS[short](policy)
+    if short in _LEAVES:
+        return LbPolicy(_LEAVES[short], _has_locality_weights(policy))
+    return None
+
+
+def _has_locality_weights(policy: xds.Message) -> bool:
+    fields = policy.DESCRIPTOR.fields_by_name
+    if "locality_lb_config" in fields:
+        return bool(policy.locality_lb_config.HasField("locality_weighted_lb_config"))
+    return "locality_weighted_lb_config" in fields and bool(policy.HasField("locality_weighted_lb_config"))
+
+
+def _wrr_locality(policy: xds.Message) -> LbPolicy | None:
+    child = _first_supported(policy.endpoint_picking_policy.policies)
+    return replace(child, is_locality_weighted=True) if child is not None else None
+
+
+def _subset(policy: xds.Message) -> LbPolicy | None:
+    child = _first_supported(policy.subset_lb_policy.policies)
+    return replace(child, subset=policy) if child is not None else None
+
+
+def _override_host(policy: xds.Message) -> LbPolicy | None:
+    return _first_supported(policy.fallback_policy.policies)
+
+
+_WRAPPERS: dict[str, Callable[[xds.Message], LbPolicy | None]] = {
+    "wrr_locality.v3.WrrLocality": _wrr_locality,
+    "subset.v3.Subset": _subset,
+    "override_host.v3.OverrideHost": _override_host,
+}

@@ -1,0 +1,1 @@
+"""Mappings of L4 listeners."""
