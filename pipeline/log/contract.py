@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -61,10 +61,14 @@ class Ends(NamedTuple):
 
 
 class TopicSpec(NamedTuple):
-    """A topic with the configuration meshferry needs it to have; every topic has one partition."""
+    """A topic with the configuration meshferry needs it to have; every topic has one partition.
+
+    `replication_factor` counts when a broker creates the topic; -1 takes the broker's default.
+    """
 
     name: str
     config: Mapping[str, str]
+    replication_factor: int = 1
 
 
 class TopicState(NamedTuple):
@@ -84,7 +88,10 @@ class Writer(Protocol):
 
         Raises:
             WriterFencedError: a newer writer of this name exists.
-            LogUnreachableError: nothing was written.
+            LogUnreachableError: the log went away. A commit that was on its way to a broker may or may not have
+                happened, so the writer is finished: open a new one and read back what is there.
+            BrokenTopicError: no such topic.
+            ValueError: a record exceeds the topic's max.message.bytes; nothing was written.
         """
         ...
 
@@ -101,6 +108,8 @@ class Transform(Protocol):
 
         Raises:
             LogUnreachableError: the log went away; call `run` on a new transform to go on.
+            WriterFencedError: another worker took a topic over from this one.
+            BrokenTopicError: a source or sink topic does not exist.
         """
         ...
 
@@ -109,11 +118,10 @@ class Transform(Protocol):
         ...
 
 
-
 class Log(Protocol):
     """A log. Use it as an async context manager."""
 
-    async def __aenter__(self) -> Log:
+    async def __aenter__(self) -> Self:
         """Connect."""
         ...
 
@@ -150,6 +158,7 @@ class Log(Protocol):
 
         Raises:
             OffsetBelowStartError: `start` lies below the first record the log can still give.
+            BrokenTopicError: no such topic, or `start` lies past its end: the reader knows another log.
         """
         ...
 
@@ -157,7 +166,7 @@ class Log(Protocol):
         """Read committed records from `start` and go on as they are written, for ever.
 
         Raises:
-            OffsetBelowStartError: as for `read`.
+            OffsetBelowStartError, BrokenTopicError: as for `read`.
             LogUnreachableError: the log went away.
         """
         ...
@@ -186,4 +195,8 @@ class Log(Protocol):
 
     async def compact(self, topic: str) -> None:
         """Keep the last record of each key, as the topic's configuration allows; a broker does this by itself."""
+        ...
+
+    async def truncate(self, topic: str, before_offset: int) -> None:
+        """Drop the records below an offset; the log then starts there. Never moves the start back."""
         ...

@@ -1,0 +1,234 @@
+"""The embedded log: one SQLite file, any number of processes, the semantics of a broker (architecture.md section 9).
+
+Writes of a process go through one thread, reads through another, so that the event loop never waits for the disk. A
+follower is woken at once by its own process and within a poll of `PRAGMA data_version` by others; that pragma reads a
+counter in shared memory, costs microseconds, and runs only while somebody waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Self, TypeVar
+from urllib.parse import unquote, urlsplit
+
+from pipeline.log import sqlite_store as store
+from pipeline.log.sqlite_compaction import compact
+from pipeline.log.sqlite_file import ConnectionThread, open_file
+from pipeline.log.sqlite_transform import SQLiteTransform
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from types import TracebackType
+
+    from pipeline.log.contract import Ends, NewRecord, Record, TopicSpec, TopicState
+
+POLL_INTERVAL_S: Final = 0.012
+
+T = TypeVar("T")
+
+
+class SQLiteLog:
+    """A log in one file; see `pipeline.log.contract.Log`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._writes = ConnectionThread(path)
+        self._reads = ConnectionThread(path)
+        self._changes: ChangeWatch | None = None
+
+    @classmethod
+    def from_url(cls, url: str) -> SQLiteLog:
+        """Make the log of a URL such as `sqlite:///var/lib/meshferry/log.db`.
+
+        Raises:
+            ValueError: not an absolute path, or options, of which there are none.
+        """
+        parts = urlsplit(url)
+        path = unquote(parts.path)
+        if parts.netloc or not path.strip("/") or path.endswith("/"):
+            raise ValueError(f"log URL {url!r}: give an absolute path after three slashes: sqlite:///path/log.db")
+        if parts.query or parts.fragment:
+            raise ValueError(f"log URL {url!r}: sqlite takes no options; write ? as %3F and # as %23 in the path")
+        return cls(Path(path))
+
+    async def __aenter__(self) -> Self:
+        """Open the file, making it if needed.
+
+        Raises:
+            BrokenTopicError: no directory, no permission, not a log, or a log of another version.
+            LogUnreachableError: the file is locked for too long, or the disk is full.
+        """
+        await self._writes.open()
+        try:
+            await self._reads.open()
+            self._changes = ChangeWatch(open_file(self.path))
+        except BaseException:
+            await self._close()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Finish queued writes and close the file."""
+        await self._close()
+
+    async def _close(self) -> None:
+        if self._changes is not None:
+            self._changes.close()
+        await self._reads.close()
+        await self._writes.close()
+
+    async def describe(self, names: Sequence[str]) -> list[TopicState]:
+        """Tell how topics are configured."""
+        return await self._reads.call(lambda connection: store.describe(connection, names))
+
+    async def apply(self, specs: Sequence[TopicSpec]) -> None:
+        """Create topics and set their configuration."""
+        await self._writes.call(lambda connection: store.apply(connection, specs))
+
+    async def ends(self, topic: str) -> Ends:
+        """Tell the readable range."""
+        return await self._reads.call(lambda connection: store.ends(connection, topic))
+
+    async def read(self, topic: str, start: int) -> AsyncIterator[Sequence[Record]]:
+        """Read from `start` to the present end."""
+        end = (await self.ends(topic)).next
+        while True:
+            batch = await self.read_batch(topic, start, end)
+            if not batch:
+                return
+            start = batch[-1].offset + 1
+            yield batch
+
+    async def follow(self, topic: str, start: int) -> AsyncIterator[Sequence[Record]]:
+        """Read from `start` and go on as records are written."""
+        while True:
+            seen = self.changes.count
+            batch = await self.read_batch(topic, start)
+            if batch:
+                start = batch[-1].offset + 1
+                yield batch
+            else:
+                await self.changes.after(seen)
+
+    async def read_batch(self, topic: str, start: int, end: int | None = None) -> list[Record]:
+        """Read what is there from `start`, at most a batch; empty at the end."""
+        return await self._reads.call(lambda connection: store.read(connection, topic, start, end))
+
+    async def writer(self, name: str) -> SQLiteWriter:
+        """Open the writer of a name, fencing its predecessor in any process."""
+        epoch = await self._writes.call(lambda connection: store.open_writer(connection, name))
+        return SQLiteWriter(self, name, epoch)
+
+    def transform(
+        self, sinks: Mapping[str, str], group: str, step: Callable[[str, Sequence[Record]], Sequence[NewRecord]]
+    ) -> SQLiteTransform:
+        """Consume topics and produce into others, exactly once."""
+        return SQLiteTransform(self, sinks, group, step)
+
+    async def compact(self, topic: str) -> None:
+        """Remove superseded records now; other processes may go on reading and writing."""
+        thread = ConnectionThread(self.path)
+        await thread.open()
+        try:
+            await thread.call(lambda connection: compact(connection, topic))
+        finally:
+            await thread.close()
+
+    async def truncate(self, topic: str, before_offset: int) -> None:
+        """Drop the records below an offset."""
+        await self._writes.call(lambda connection: store.truncate(connection, topic, before_offset))
+
+    @property
+    def changes(self) -> ChangeWatch:
+        """What wakes followers; there only while the log is open."""
+        if self._changes is None:
+            raise RuntimeError("a log is entered before it is used")
+        return self._changes
+
+    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run a write in the writer thread and wake this process's followers at once."""
+        written = await self._writes.call(work)
+        self.changes.notify()
+        return written
+
+
+class SQLiteWriter:
+    """The writer of a name; see `pipeline.log.contract.Writer`."""
+
+    def __init__(self, log: SQLiteLog, name: str, epoch: int) -> None:
+        self._log = log
+        self._name = name
+        self._epoch = epoch
+
+    async def append(self, topic: str, records: Sequence[NewRecord]) -> list[int]:
+        """Append records in one transaction."""
+        return await self._log.write(
+            lambda connection: store.append(connection, topic, records, self._name, self._epoch)
+        )
+
+    async def close(self) -> None:
+        """Nothing is held but the epoch, which the next writer of the name supersedes."""
+
+
+class ChangeWatch:
+    """Tells waiting followers that something was committed, by this process or another."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.count = 0
+        self._connection = connection
+        self._version = self._data_version()
+        self._waiting: set[asyncio.Future[None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_closed = False
+
+    def notify(self) -> None:
+        """Wake everybody who waits."""
+        self.count += 1
+        for waiter in self._waiting:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    async def after(self, count: int) -> None:
+        """Wait until there was a change after the one numbered `count`."""
+        if self.count != count or self._is_closed:
+            return
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiting.add(waiter)
+        if self._timer is None:
+            self._poll()
+        try:
+            await waiter
+        finally:
+            self._waiting.discard(waiter)
+
+    def _poll(self) -> None:
+        version = self._data_version()
+        if version != self._version:
+            self._version = version
+            self.notify()
+        self._timer = None
+        if self._waiting:
+            self._timer = asyncio.get_running_loop().call_later(POLL_INTERVAL_S, self._poll)
+
+    def _data_version(self) -> int:
+        """Give a number that differs after a commit of any other connection.
+
+        A file in trouble counts as changed: the follower's own read then says what the trouble is.
+        """
+        try:
+            (version,) = self._connection.execute("PRAGMA data_version").fetchone()
+        except sqlite3.DatabaseError:
+            return -1
+        return int(version)
+
+    def close(self) -> None:
+        """Stop polling and wake everybody; they find the log closed."""
+        self._is_closed = True
+        self.notify()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._connection.close()

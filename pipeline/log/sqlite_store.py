@@ -1,0 +1,252 @@
+"""What a log does to its SQLite file: plain functions on one connection, each one transaction."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import msgspec
+
+from pipeline.log.contract import (
+    BrokenTopicError,
+    Ends,
+    Headers,
+    NewRecord,
+    OffsetBelowStartError,
+    Record,
+    TopicSpec,
+    TopicState,
+    WriterFencedError,
+)
+from pipeline.log.sqlite_file import immediate, snapshot
+from pipeline.topics import refuse_unfit
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Sequence
+
+TOPIC_SPAN: Final = 1 << 40
+"""Places per topic; see the schema."""
+BATCH_RECORD_COUNT: Final = 1000
+BATCH_MAX_BYTES: Final = 8 << 20
+
+_encode_headers = msgspec.msgpack.Encoder().encode
+_decode_headers = msgspec.msgpack.Decoder(Headers).decode
+
+
+class Topic(NamedTuple):
+    """A topic's row."""
+
+    id: int
+    name: str
+    start: int
+    next: int
+
+    def place(self, offset: int) -> int:
+        """Key of an offset in the record table."""
+        return self.id * TOPIC_SPAN + offset
+
+
+class Claim(NamedTuple):
+    """A group's hold on a source topic: where to go on, and the epoch that proves the hold."""
+
+    group: str
+    source: str
+    next_offset: int
+    epoch: int
+
+
+def find_topic(connection: sqlite3.Connection, name: str) -> Topic:
+    """Find a topic.
+
+    Raises:
+        BrokenTopicError: no such topic.
+    """
+    row = connection.execute("SELECT id, name, start_offset, next_offset FROM topic WHERE name = ?", (name,)).fetchone()
+    if row is None:
+        raise BrokenTopicError(f"{name}: no such topic; create it with `meshferry topics apply`")
+    return Topic(*row)
+
+
+def describe(connection: sqlite3.Connection, names: Sequence[str]) -> list[TopicState]:
+    """Tell how topics are configured."""
+    with snapshot(connection):
+        return [_state(connection, name) for name in names]
+
+
+def _state(connection: sqlite3.Connection, name: str) -> TopicState:
+    row = connection.execute("SELECT id FROM topic WHERE name = ?", (name,)).fetchone()
+    if row is None:
+        return TopicState(name, is_present=False, partition_count=0, config={})
+    return TopicState(name, is_present=True, partition_count=1, config=config_of(connection, row[0]))
+
+
+def config_of(connection: sqlite3.Connection, topic_id: int) -> dict[str, str]:
+    """Give a topic's configuration as it was set."""
+    return dict(connection.execute("SELECT name, value FROM topic_config WHERE topic_id = ?", (topic_id,)))
+
+
+def apply(connection: sqlite3.Connection, specs: Sequence[TopicSpec]) -> None:
+    """Create topics and set their configuration; see `Log.apply`."""
+    with immediate(connection):
+        refuse_unfit(specs, [_state(connection, spec.name) for spec in specs])
+        for spec in specs:
+            connection.execute(
+                "INSERT INTO topic (name, start_offset, next_offset) VALUES (?, 0, 0) ON CONFLICT DO NOTHING",
+                (spec.name,),
+            )
+            topic = find_topic(connection, spec.name)
+            connection.executemany(
+                "INSERT INTO topic_config VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET value = excluded.value",
+                [(topic.id, name, value) for name, value in spec.config.items()],
+            )
+
+
+def ends(connection: sqlite3.Connection, name: str) -> Ends:
+    """Tell the readable range."""
+    topic = find_topic(connection, name)
+    return Ends(topic.start, topic.next)
+
+
+def read(connection: sqlite3.Connection, name: str, start: int, end: int | None = None) -> list[Record]:
+    """Read a batch of records from `start`, at most up to `end`.
+
+    Raises:
+        OffsetBelowStartError: records at `start` are gone.
+        BrokenTopicError: no such topic, or `start` lies past its end: the reader knows another log.
+    """
+    with snapshot(connection):
+        topic = find_topic(connection, name)
+        if start < topic.start:
+            raise OffsetBelowStartError(name, start, topic.start)
+        if start > topic.next:
+            raise BrokenTopicError(past_end(name, start, topic.next))
+        stop = topic.next if end is None else min(end, topic.next)
+        rows = connection.execute(
+            "SELECT place, key, value, headers, time_ms FROM record WHERE place >= ? AND place < ? ORDER BY place",
+            (topic.place(start), topic.place(stop)),
+        )
+        batch: list[Record] = []
+        size_bytes = 0
+        for place, key, value, headers, time_ms in rows:
+            batch.append(
+                Record(place - topic.place(0), key, value, time_ms, _decode_headers(headers) if headers else ())
+            )
+            size_bytes += len(value or b"")
+            if len(batch) == BATCH_RECORD_COUNT or size_bytes >= BATCH_MAX_BYTES:
+                break
+        rows.close()
+        return batch
+
+
+def past_end(name: str, offset: int, end: int) -> str:
+    """Say that a reader is ahead of the log."""
+    return (
+        f"{name}: offset {offset} lies past the end {end}: the topic was made anew or lost records; "
+        "read it from its start"
+    )
+
+
+def open_writer(connection: sqlite3.Connection, name: str) -> int:
+    """Take a writer's name over and give the epoch that proves it."""
+    with immediate(connection):
+        (epoch,) = connection.execute(
+            "INSERT INTO writer VALUES (?, 1, ?, ?) ON CONFLICT DO UPDATE SET "
+            "epoch = epoch + 1, pid = excluded.pid, host = excluded.host RETURNING epoch",
+            (name, *_owner()),
+        ).fetchone()
+    return int(epoch)
+
+
+def append(
+    connection: sqlite3.Connection, topic: str, records: Sequence[NewRecord], writer: str, epoch: int
+) -> list[int]:
+    """Append records in one transaction; see `Writer.append`.
+
+    Raises:
+        WriterFencedError: the name has a newer epoch.
+    """
+    with immediate(connection):
+        current, pid, host = connection.execute(
+            "SELECT epoch, pid, host FROM writer WHERE name = ?", (writer,)
+        ).fetchone()
+        if current != epoch:
+            raise WriterFencedError(f"writer {writer}: taken over by process {pid} on {host}; stop this one")
+        return _insert(connection, find_topic(connection, topic), records)
+
+
+def _insert(connection: sqlite3.Connection, topic: Topic, records: Sequence[NewRecord]) -> list[int]:
+    _check_sizes(connection, topic, records)
+    time_ms = time.time_ns() // 1_000_000
+    offsets = list(range(topic.next, topic.next + len(records)))
+    connection.executemany(
+        "INSERT INTO record VALUES (?, ?, ?, ?, ?)",
+        [
+            (topic.place(offset), key, value, _encode_headers(headers) if headers else None, time_ms)
+            for offset, (key, value, headers) in zip(offsets, records, strict=True)
+        ],
+    )
+    connection.execute("UPDATE topic SET next_offset = ? WHERE id = ?", (topic.next + len(records), topic.id))
+    return offsets
+
+
+def _check_sizes(connection: sqlite3.Connection, topic: Topic, records: Sequence[NewRecord]) -> None:
+    limit = config_of(connection, topic.id).get("max.message.bytes")
+    for record in records:
+        size_bytes = len(record.key) + len(record.value or b"")
+        if limit is not None and size_bytes > int(limit):
+            raise ValueError(too_large(topic.name, record.key, size_bytes, int(limit)))
+
+
+def too_large(topic: str, key: str, size_bytes: int, limit_bytes: int) -> str:
+    """Say that a record exceeds the topic's limit."""
+    return f"{topic}: record {key} has {size_bytes} bytes, max.message.bytes of the topic is {limit_bytes}"
+
+
+def claim(connection: sqlite3.Connection, group: str, topics: Sequence[str]) -> dict[str, Claim]:
+    """Take source topics over for a group's worker, fencing the worker that had them."""
+    claims = {}
+    with immediate(connection):
+        for name in topics:
+            topic = find_topic(connection, name)
+            next_offset, epoch = connection.execute(
+                "INSERT INTO group_offset VALUES (?, ?, ?, 1, ?, ?) ON CONFLICT DO UPDATE SET "
+                "epoch = epoch + 1, pid = excluded.pid, host = excluded.host RETURNING next_offset, epoch",
+                (group, topic.id, topic.start, *_owner()),
+            ).fetchone()
+            claims[name] = Claim(group, name, max(next_offset, topic.start), epoch)
+    return claims
+
+
+def commit_step(connection: sqlite3.Connection, held: Claim, sink: str, results: Sequence[NewRecord]) -> None:
+    """Append a step's results and move the group's offset to `held.next_offset`, in one transaction.
+
+    Raises:
+        WriterFencedError: another worker has taken the source topic over.
+    """
+    with immediate(connection):
+        place = (held.group, find_topic(connection, held.source).id)
+        epoch, pid, host = connection.execute(
+            "SELECT epoch, pid, host FROM group_offset WHERE group_name = ? AND topic_id = ?", place
+        ).fetchone()
+        if epoch != held.epoch:
+            raise WriterFencedError(f"group {held.group}: {held.source} was taken over by process {pid} on {host}")
+        _insert(connection, find_topic(connection, sink), results)
+        connection.execute(
+            "UPDATE group_offset SET next_offset = ? WHERE group_name = ? AND topic_id = ?", (held.next_offset, *place)
+        )
+
+
+def truncate(connection: sqlite3.Connection, name: str, before_offset: int) -> None:
+    """Drop the records below an offset and move the log's start there; never back, never past the end."""
+    with immediate(connection):
+        topic = find_topic(connection, name)
+        start = max(topic.start, min(before_offset, topic.next))
+        connection.execute("DELETE FROM record WHERE place >= ? AND place < ?", (topic.place(0), topic.place(start)))
+        connection.execute("UPDATE topic SET start_offset = ? WHERE id = ?", (start, topic.id))
+
+
+def _owner() -> tuple[int, str]:
+    return os.getpid(), socket.gethostname()
