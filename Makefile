@@ -6,7 +6,7 @@ CORPUS ?= ../shared/corpus
 UP_FLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help up check test golden corpus bench lock clean wheel
+.PHONY: help up check test golden corpus bench docs lock clean wheel
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -25,9 +25,18 @@ app = cyclopts.App(
         "unreachable, 75 timed out, 77 refused, 78 bad configuration."
     ),
 )
-for _name in ("up", "translate", "status", "producer", "translator", "agent", "version"):
-    app.command(f"pipeline.cli.{_name}:run", name=_name)
-app.command("pipeline.cli.topics:app", name="topics")
+COMMANDS = {
+    "up": "Run everything in one process on the embedded log.",
+    "translate": "Translate a file offline; print the objects and the diagnostics.",
+    "status": "Show what each view holds and which nodes follow it.",
+    "producer": "Run the producer role.",
+    "translator": "Run the translator role.",
+    "agent": "Run the agent role.",
+    "version": "Print the version and the record schemas of this build.",
+}
+for _name, _help in COMMANDS.items():
+    app.command(f"pipeline.cli.{_name}:run", name=_name, help=_help)
+app.command("pipeline.cli.topics:app", name="topics", help="Compare the topics the views need with those of the log.")
 
 
 def main() -> None:

@@ -1,0 +1,50 @@
+"""Options that several commands share, and the settings they lead to."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from pipeline.settings import Settings, SettingsError, load_settings
+from pipeline.telemetry import configure_logging
+
+SettingsFile = Annotated[str, Parameter(name=["-s", "--settings"], env_var="MESHFERRY_SETTINGS")]
+Views = Annotated[list[str] | None, Parameter(name=["--view"], negative=())]
+
+
+def settings_from(path: str) -> Settings:
+    """Read the settings and set logging up as they say.
+
+    Raises:
+        SettingsError: the settings cannot be used.
+    """
+    settings = load_settings(path, os.environ)
+    try:
+        configure_logging(settings.logging.level, settings.logging.format)
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
+    return settings
+
+
+def log_url(settings: Settings) -> str:
+    """Give the URL of the log.
+
+    Raises:
+        SettingsError: none is set.
+    """
+    if not settings.log.url:
+        raise SettingsError("log.url is not set: give --settings FILE or MESHFERRY_LOG__URL=kafka://host:9092")
+    return settings.log.url
+
+
+def chosen_views(settings: Settings, names: list[str] | None) -> list[str]:
+    """Give the named views, or all of the settings.
+
+    Raises:
+        SettingsError: an unknown name, or no view at all.
+    """
+    if not settings.views:
+        raise SettingsError("views: the settings have none; add `views: {NAME: {source: …}}`")
+    return [settings.the_view(name) for name in names] if names else sorted(settings.views)

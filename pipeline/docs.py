@@ -1,0 +1,128 @@
+"""Writes the generated documents: `python -m pipeline.docs` rewrites them, `--check` fails when one is old."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import orjson
+
+import pipeline.settings
+from pipeline.settings import Settings
+from translators.diagnostics import CODES
+from translators.registry import MAPPINGS, Diagnosed, Handled, Row
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DOCS = Path("docs")
+
+
+def documents() -> dict[Path, str]:
+    """Give every generated document by its path."""
+    schema = orjson.dumps(msgspec.json.schema(Settings), option=orjson.OPT_INDENT_2).decode()
+    return {
+        DOCS / "settings.md": settings_document(),
+        DOCS / "settings.schema.json": schema + "\n",
+        DOCS / "mappings.md": mappings_document(),
+        DOCS / "diagnostics.md": diagnostics_document(),
+    }
+
+
+def settings_document() -> str:
+    """Describe every setting, from the strings that stand under the fields of the settings tree."""
+    lines = [
+        "# Settings",
+        "",
+        "One file for all roles, given with `--settings`; `MESHFERRY_SECTION__KEY` in the environment lies over it, and",
+        "a name that ends in `_FILE` gives a file whose content is the value. The JSON Schema is in",
+        "[settings.schema.json](settings.schema.json). Generated; do not edit.",
+        "",
+    ]
+    for section in ast.parse(inspect.getsource(pipeline.settings)).body:
+        if isinstance(section, ast.ClassDef) and section.name.endswith("Settings") and section.name != "Settings":
+            title = section.name.removesuffix("Settings")
+            lines += [
+                f"## {title}",
+                "",
+                ast.get_docstring(section) or "",
+                "",
+                "| key | default | meaning |",
+                "|---|---|---|",
+            ]
+            lines += [f"| `{key}` | `{default}` | {meaning} |" for key, default, meaning in _fields(section)]
+            lines.append("")
+    return "\n".join(lines)
+
+
+def _fields(section: ast.ClassDef) -> Iterator[tuple[str, str, str]]:
+    for field, following in zip(section.body, [*section.body[1:], None], strict=True):
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
+            text = ""
+            if isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant):
+                text = str(following.value.value)
+            default = ast.unparse(field.value) if field.value is not None else "required"
+            yield field.target.id, default, text.replace("|", "\\|")
+
+
+def mappings_document() -> str:
+    """Describe what becomes of every xDS field and extension that the registry knows."""
+    lines = [
+        "# What each xDS field becomes",
+        "",
+        "Fidelity: E exact, A approximated, N not expressible (diagnosed), I without meaning for the data plane.",
+        "Generated from the registry; do not edit.",
+        "",
+        "| field or extension | fidelity | diagnostics | note |",
+        "|---|---|---|---|",
+    ]
+    lines += sorted(_mapping_line(row) for row in MAPPINGS)
+    return "\n".join(lines) + "\n"
+
+
+def _mapping_line(row: Row) -> str:
+    if isinstance(row, Handled):
+        fidelity, codes, note = row.fidelity.value, ", ".join(row.codes), ""
+    elif isinstance(row, Diagnosed):
+        fidelity, codes, note = "N", row.code, "restricts: fails closed" if row.restricts else row.effect
+    else:
+        fidelity, codes, note = "I", "", row.reason
+    return f"| `{row.source}` | {fidelity} | {codes} | {note} |"
+
+
+def diagnostics_document() -> str:
+    """Describe every diagnostic code."""
+    lines = [
+        "# Diagnostics",
+        "",
+        "What is said where nothing more precise is known. `policy.overrides` maps a code to `allow`, `warn`,",
+        "`block_route` or `reject_resource`. Generated; do not edit.",
+        "",
+        "| code | severity | class | effect | remedy |",
+        "|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {code} | {row.severity} | {row.diagnostic_class} | {row.effect} | {row.remedy} |"
+        for code, row in CODES.items()
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def main(arguments: list[str]) -> int:
+    """Rewrite the documents, or with `--check` name those that are old."""
+    old = [path for path, text in documents().items() if not path.exists() or path.read_text("utf-8") != text]
+    if "--check" in arguments:
+        for path in old:
+            sys.stderr.write(f"{path} is old: run `make docs`\n")
+        return 1 if old else 0
+    for path in old:
+        path.write_text(documents()[path], "utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,93 @@
+"""What `meshferry status` shows of a view, from the records of its topics. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from schemas.codec import UnreadableRecordError, decode
+from schemas.keys import GENESIS_KEY, revision_of
+from schemas.records import Bundle, Genesis, NodeStatus, Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pipeline.log import Record
+
+
+class ViewStatus:
+    """Replays the records of a view's topics into what an operator asks for."""
+
+    def __init__(self, view: str) -> None:
+        self._view = view
+        self._genesis_ms = 0
+        self._revision = 0
+        self._units: set[str] = set()
+        self._bundles: dict[str, tuple[int, int]] = {}
+        self._nodes: dict[str, NodeStatus] = {}
+        self._unreadable_count = 0
+
+    def replay_units(self, records: Iterable[Record]) -> None:
+        """Replay records of the units topic."""
+        for record in records:
+            if record.key != GENESIS_KEY:
+                (self._units.discard if record.value is None else self._units.add)(record.key)
+
+    def replay_bundles(self, records: Iterable[Record]) -> None:
+        """Replay records of the bundles topic."""
+        for record in records:
+            try:
+                self._replay_bundle(record)
+            except UnreadableRecordError:
+                self._unreadable_count += 1
+
+    def _replay_bundle(self, record: Record) -> None:
+        if record.key == GENESIS_KEY:
+            self._genesis_ms = decode(record.value or b"", Genesis).created_ms
+        elif record.value is None:
+            self._bundles.pop(record.key, None)
+        else:
+            bundle = decode(record.value, Bundle)
+            errors = sum(d.severity in (Severity.ERROR, Severity.FATAL) for d in bundle.diagnostics)
+            self._bundles[record.key] = (len(bundle.objects), errors)
+        if self._genesis_ms:
+            self._revision = revision_of(self._genesis_ms, record.offset)
+
+    def replay_status(self, records: Iterable[Record]) -> None:
+        """Replay records of the status topic."""
+        for record in records:
+            if record.value is None:
+                self._nodes.pop(record.key, None)
+                continue
+            try:
+                self._nodes[record.key] = decode(record.value, NodeStatus)
+            except UnreadableRecordError:
+                self._unreadable_count += 1
+
+    def summary(self, now_ms: int) -> dict[str, Any]:
+        """Give the view's status as JSON-like data.
+
+        Args:
+            now_ms: the present, Unix milliseconds, to tell how old a node's word is.
+        """
+        return {
+            "view": self._view,
+            "revision": self._revision,
+            "units": len(self._units),
+            "bundles": len(self._bundles),
+            "objects": sum(objects for objects, _ in self._bundles.values()),
+            "errors": sum(errors for _, errors in self._bundles.values()),
+            "unreadable": self._unreadable_count,
+            "nodes": [_node(status, self._revision, now_ms) for _, status in sorted(self._nodes.items())],
+        }
+
+
+def _node(status: NodeStatus, revision: int, now_ms: int) -> dict[str, Any]:
+    return {
+        "node": status.node,
+        "applied_revision": status.applied_revision,
+        "is_synced": status.applied_revision >= revision,
+        "is_live": status.is_live,
+        "watchers": status.watchers,
+        "age_s": round((now_ms - status.time_ms) / 1000, 1),
+        "rejected": [{"unit": unit.unit_key, "reason": unit.reason} for unit in status.rejected],
+    }

@@ -1,0 +1,123 @@
+"""Producer, translator and agent as three processes over a real Kafka broker."""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from pathlib import Path
+
+import pytest
+
+from tests.conformance.recorder import WatchRecorder
+from tests.e2e.process import PROJECT, EtcdClient, Meshferry, eventually, free_port
+
+pytestmark = pytest.mark.kafka
+
+
+class Roles:
+    """The three roles on one view of their own."""
+
+    def __init__(self, folder: Path, bootstrap: str) -> None:
+        self.folder = folder
+        self.file = folder / "envoy.yaml"
+        shutil.copy(PROJECT / "examples" / "quickstart" / "envoy.yaml", self.file)
+        self.port = free_port()
+        self.client = EtcdClient(self.port)
+        view = f"v{uuid.uuid4().hex[:10]}"
+        (folder / "meshferry.yaml").write_text(
+            f"log: {{url: 'kafka://{bootstrap}'}}\n"
+            f"views: {{{view}: {{source: {{file: '{self.file}'}}}}}}\n"
+            f"translator: {{group: 'translator-{view}'}}\n"
+            f"seal: {{directory: '{folder}/keys'}}\n"
+            f"agent: {{listen: '127.0.0.1:{self.port}', state: '{folder}/agent'}}\n"
+        )
+        self.processes: dict[str, Meshferry] = {}
+
+    def run(self, *arguments: str) -> Meshferry:
+        return Meshferry(*arguments, "--settings", str(self.folder / "meshferry.yaml"), cwd=self.folder)
+
+    def start(self, *roles: str) -> None:
+        for role in roles:
+            self.processes[role] = self.run(role)
+
+    def kill(self, role: str) -> None:
+        self.processes[role].kill()
+        self.start(role)
+
+    def stop(self) -> None:
+        for process in self.processes.values():
+            process.stop()
+
+    def edit(self, old: str, new: str) -> None:
+        text = self.file.read_text()
+        assert old in text
+        replacement = self.folder / "envoy.yaml.new"
+        replacement.write_text(text.replace(old, new))
+        replacement.rename(self.file)
+
+    def settled(self):
+        return eventually(lambda: (state := self.client.state()).values("global_rules") and state, self.said())
+
+    def said(self) -> str:
+        return "\n".join(f"--- {role}\n{process.text()}" for role, process in self.processes.items())
+
+
+@pytest.fixture
+def roles(tmp_path: Path, kafka):
+    running = Roles(tmp_path, kafka.bootstrap)
+    assert running.run("topics", "apply").stop_when_done() == 0
+    running.start("producer", "translator", "agent")
+    yield running
+    running.stop()
+
+
+def test_a_change_of_the_file_arrives_as_one_watch_line(roles: Roles):
+    before = roles.settled()
+    assert before.values("routes")
+    assert before.values("ssls")
+    with WatchRecorder(roles.port, "/apisix/") as watch:
+        roles.edit("weight: 90", "weight: 80")
+        line = watch.next_line()
+        assert {event.key.split("/")[2] for event in line.events} == {"plugin_configs"}
+
+
+def test_every_role_may_be_killed(roles: Roles):
+    before = roles.settled()
+    for weight, role in ((81, "producer"), (82, "translator"), (83, "agent")):
+        roles.kill(role)
+        roles.edit(f"weight: {weight - 1 if weight > 81 else 90}", f"weight: {weight}")
+        after = eventually(
+            lambda: (state := roles.client.state()).revision > before.revision and state, f"weight {weight} after {role}"
+        )
+        changed = {key for key in before.keys | after.keys if before.keys.get(key) != after.keys.get(key)}
+        assert {key.split("/")[2] for key in changed} == {"plugin_configs"}
+        before = after
+
+
+def test_a_broker_that_goes_away_and_comes_back_loses_nothing(roles: Roles, kafka):
+    before = roles.settled()
+    kafka.stop()
+    try:
+        assert roles.client.state().keys == before.keys
+        roles.edit("weight: 90", "weight: 70")
+        roles.kill("agent")
+        served = eventually(lambda: roles.client.state(), "last-known-good state without a broker")
+        assert served.keys == before.keys
+        assert served.revision >= before.revision
+    finally:
+        kafka.start()
+    after = eventually(lambda: (s := roles.client.state()).revision > served.revision and s, roles.said(), 60.0)
+    changed = {key for key in before.keys | after.keys if before.keys.get(key) != after.keys.get(key)}
+    assert {key.split("/")[2] for key in changed} == {"plugin_configs"}
+
+
+def test_no_topic_holds_a_private_key(roles: Roles):
+    roles.settled()
+    ssl = roles.client.state().values("ssls")[0]
+    assert "PRIVATE KEY" in ssl["key"]
+    secret = ssl["key"].split("\n")[1]
+    assert len(secret) > 30
+    for path in roles.folder.rglob("*"):
+        if path.is_file() and path != roles.file:
+            assert secret.encode() not in path.read_bytes(), path
+    assert secret not in roles.said()
