@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from schemas import xds
-
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from schemas import xds
 
 
 class ResourceChange(msgspec.Struct, frozen=True):
