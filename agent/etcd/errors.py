@@ -1,0 +1,70 @@
+"""etcd's errors as the gateway of 3.4 and 3.5 shows them: always `error`, `code` and `message` (contract rule 3)."""
+
+from __future__ import annotations
+
+import orjson
+
+
+class EtcdError(Exception):
+    """An error with the text and the gRPC code clients match on.
+
+    Attributes:
+        status: the HTTP status.
+        code: the gRPC code.
+        message: etcd's own text.
+    """
+
+    def __init__(self, status: int, code: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+
+    def body(self) -> bytes:
+        """Render the error in the shape of the gateway's first generation."""
+        return orjson.dumps({"error": self.message, "code": self.code, "message": self.message})
+
+
+def invalid_argument(message: str) -> EtcdError:
+    """The request cannot be understood."""
+    return EtcdError(400, 3, message)
+
+
+def compacted() -> EtcdError:
+    """The revision asked for is gone."""
+    return EtcdError(400, 11, "etcdserver: mvcc: required revision has been compacted")
+
+
+def future_revision() -> EtcdError:
+    """The revision asked for has not happened."""
+    return EtcdError(400, 11, "etcdserver: mvcc: required revision is a future revision")
+
+
+def permission_denied() -> EtcdError:
+    """A write: the keys come from the log and from nowhere else."""
+    return EtcdError(403, 7, "etcdserver: permission denied")
+
+
+def key_not_provided() -> EtcdError:
+    """The request has no key."""
+    return invalid_argument("etcdserver: key is not provided")
+
+
+def request_too_large() -> EtcdError:
+    """The decoded request is above etcd's own limit of 1.5 MiB."""
+    return invalid_argument("etcdserver: request is too large")
+
+
+def message_too_large(size: int, limit: int) -> EtcdError:
+    """The request is above what the gateway takes."""
+    return EtcdError(429, 8, f"grpc: received message larger than max ({size} vs. {limit})")
+
+
+def not_ready() -> EtcdError:
+    """There is no state to serve yet; the client sleeps and comes back (rule 15)."""
+    return EtcdError(503, 14, "etcdserver: no state yet: the bundles topic has not been read and there is no snapshot")
+
+
+def auth_not_enabled() -> EtcdError:
+    """Somebody sent a user and a password."""
+    return EtcdError(400, 9, "etcdserver: authentication is not enabled")

@@ -1,0 +1,384 @@
+"""One HTTP/1.1 connection: parsing, order, limits and flow control around the sans-IO parts.
+
+Every answer but a watch is ready at once, so requests are answered in the order they came; while the client does not
+read, requests wait in the queue and reading stops. A watch is the last request of its connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+import httptools
+
+from agent.etcd import errors
+from agent.etcd.errors import EtcdError
+from agent.etcd.watch import (
+    CancelRequest,
+    CreateRequest,
+    OtherRequest,
+    parse_watch,
+    render_canceled,
+    render_compacted,
+    render_created,
+    split_object,
+)
+from agent.store.watcher import (
+    CancelRequested,
+    CloseConnection,
+    Command,
+    ConnectionLost,
+    HeartbeatDue,
+    RequestTurn,
+    SendCanceled,
+    SendCompacted,
+    SendCreated,
+    SendHeartbeat,
+    SendLines,
+    State,
+    TurnGranted,
+    Watcher,
+    WatchRequested,
+    WritePaused,
+    WriteResumed,
+)
+from agent.wire import response
+from agent.wire.front import WATCH_PATHS
+from agent.wire.response import CONTINUE, HEARTBEAT_CHUNK, STREAM_HEAD, Response, chunk, failure, text
+
+if TYPE_CHECKING:
+    from agent.store.watcher import Event
+    from agent.wire.front import Front
+
+MAX_HEAD_BYTES = 32 << 10
+MAX_BODY_BYTES = 3 << 20
+"""2 MiB of a gRPC message, as base64."""
+WRITE_HIGH_BYTES = 512 << 10
+MAX_QUIET_BEATS = 8
+"""Heartbeat intervals a connection may be silent without a watch: two minutes."""
+_TURN, _BEAT, _PAUSED, _RESUMED, _LOST = TurnGranted(), HeartbeatDue(), WritePaused(), WriteResumed(), ConnectionLost()
+
+
+class Request(NamedTuple):
+    """A request that waits for its answer; `refusal` answers it whatever it asks."""
+
+    method: bytes
+    path: bytes
+    body: bytes
+    is_keep_alive: bool
+    is_old: bool
+    refusal: Response | None = None
+
+
+class HTTPConnection(asyncio.Protocol):
+    """One accepted connection.
+
+    Args:
+        front: what answers.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_body",
+        "_framing",
+        "_front",
+        "_head_bytes",
+        "_is_in_head",
+        "_is_paused",
+        "_parser",
+        "_path",
+        "_queue",
+        "_quiet_beats",
+        "_refusal",
+        "_slot",
+        "_transport",
+        "_watcher",
+    )
+
+    def __init__(self, front: Front) -> None:
+        self._front = front
+        self._parser: httptools.HttpRequestParser | None = httptools.HttpRequestParser(self)
+        self._queue: deque[Request] | None = None
+        self._watcher: Watcher | None = None
+        self._body = bytearray()
+        self._path = self._framing = b""
+        self._head_bytes = 0
+        self._is_in_head = False
+        self._is_paused = False
+        self._refusal: Response | None = None
+        self._quiet_beats = 0
+        self._slot = -1
+        self._transport: asyncio.Transport
+
+    # The connection
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Enter the wheel."""
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's transports are of no asyncio class
+        self._transport.set_write_buffer_limits(high=WRITE_HIGH_BYTES)
+        self._slot = self._front.wheel.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Free the watch at once: the client opens its next one right after (section 6)."""
+        del exc
+        self._front.wheel.remove(self, self._slot)
+        self._parser = self._queue = None
+        if self._watcher is not None:
+            self._watcher.receive(_LOST)
+            self._front.leave(self._watcher.feed.spec, self)
+            self._watcher = None
+
+    def pause_writing(self) -> None:
+        """The client does not read."""
+        self._is_paused = True
+        if self._watcher is not None:
+            self.deliver(_PAUSED)
+
+    def resume_writing(self) -> None:
+        """The client has read."""
+        self._is_paused = False
+        self._quiet_beats = 0
+        if self._watcher is not None:
+            if self._watcher.state in {State.LAGGING, State.CANCELED}:
+                self.deliver(_RESUMED)
+        elif self._queue:
+            self._answer()
+
+    def abort(self) -> None:
+        """Close without a last chunk: APISIX reconnects silently (section 5.3)."""
+        self._transport.abort()
+
+    def beat(self) -> None:
+        """Send a heartbeat on a watch; close a connection that has been silent for long."""
+        if self._watcher is not None:
+            self.deliver(_BEAT)
+            return
+        self._quiet_beats += 1
+        if self._quiet_beats >= MAX_QUIET_BEATS:
+            self._transport.abort()
+
+    # Bytes in
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the parser; once a watch has its whole request, everything more is ignored."""
+        parser = self._parser
+        if parser is None or self._transport.is_closing():
+            return
+        self._quiet_beats = 0
+        was_in_head = self._is_in_head
+        try:
+            parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._stay(parser.get_method(), data[upgrade.args[0] :])
+        except httptools.HttpParserError:
+            self._refuse(self._refusal or text(400, "400 Bad Request"))
+        if was_in_head and self._is_in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD_BYTES:
+                self._refuse(text(431, "431 Request Header Fields Too Large"))
+        self._answer()
+
+    def _stay(self, method: bytes, rest: bytes) -> None:
+        """Ignore an offer to upgrade: parse the same request again as one without it."""
+        if method == b"CONNECT":
+            self._refuse(text(405, "Method Not Allowed\n"))
+            return
+        self._parser = httptools.HttpRequestParser(self)
+        self.data_received(b"%b %b HTTP/1.1\r\n%b\r\n%b" % (method, self._path, self._framing, rest))
+
+    def on_message_begin(self) -> None:
+        """Parser: a request begins."""
+        self._is_in_head, self._head_bytes = True, 0
+        self._path, self._framing, self._body = b"", b"", bytearray()
+
+    def on_url(self, url: bytes) -> None:
+        """Parser: a piece of the request target."""
+        self._path += url
+        self._count_head(len(url))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Parser: a header. Only Expect matters to us, and how the body is framed."""
+        self._count_head(len(name) + len(value))
+        name = name.lower()
+        if name in {b"content-length", b"transfer-encoding", b"connection"} and b"upgrade" not in value.lower():
+            self._framing += b"%b: %b\r\n" % (name, value)
+        elif name == b"expect" and not self._queue and self._watcher is None:
+            self._transport.write(CONTINUE)
+
+    def _count_head(self, size: int) -> None:
+        self._head_bytes += size
+        if self._head_bytes > MAX_HEAD_BYTES:
+            self._refusal = text(431, "431 Request Header Fields Too Large")
+            raise ValueError
+
+    def on_headers_complete(self) -> None:
+        """Parser: the head is complete."""
+        self._is_in_head = False
+        self._path = self._path.partition(b"?")[0]
+
+    def on_body(self, data: bytes) -> None:
+        """Parser: a piece of the body."""
+        self._body += data
+        if len(self._body) > MAX_BODY_BYTES:
+            self._refusal = failure(errors.message_too_large(len(self._body), MAX_BODY_BYTES))
+            raise ValueError
+
+    def on_message_complete(self) -> None:
+        """Parser: the request is complete."""
+        if self._watcher is not None:
+            self._listen_on()
+            self._parser = None
+            return
+        parser = self._parser
+        if parser is None or parser.should_upgrade() or self._transport.is_closing():
+            return
+        request = Request(
+            parser.get_method(),
+            self._path,
+            bytes(self._body),
+            parser.should_keep_alive(),
+            parser.get_http_version() == "1.0",
+        )
+        self._enqueue(request)
+        self._body = bytearray()
+
+    # Answers
+
+    def _enqueue(self, request: Request) -> None:
+        if self._queue is None:
+            self._queue = deque()
+        self._queue.append(request)
+
+    def _refuse(self, refusal: Response) -> None:
+        """Answer what cannot be understood, after what came before it, and close."""
+        self._parser = None
+        if self._watcher is not None:
+            self._transport.abort()
+        else:
+            self._enqueue(Request(b"", b"", b"", is_keep_alive=False, is_old=False, refusal=refusal))
+
+    def _answer(self) -> None:
+        """Answer what waits, in order, as long as the client reads."""
+        queue = self._queue
+        while queue and self._is_open():
+            self._respond(queue.popleft())
+        if self._watcher is not None:
+            self._listen_on()
+        elif self._body and self._is_watch() and self._is_open():
+            self._open_early()
+        if queue and self._is_paused and self._watcher is None:
+            self._transport.pause_reading()
+        elif not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def _is_open(self) -> bool:
+        return not self._is_paused and self._watcher is None and not self._transport.is_closing()
+
+    def _respond(self, request: Request) -> None:
+        if request.refusal is not None:
+            self._send(request, request.refusal)
+        elif request.path in WATCH_PATHS and request.method == b"POST":
+            self._open_watch(request)
+        else:
+            self._send(request, self._front.answer(request.method, request.path, request.body))
+
+    def _send(self, request: Request, answer: Response) -> None:
+        head = response.head(answer, is_keep_alive=request.is_keep_alive, is_old=request.is_old)
+        if request.method == b"HEAD":
+            self._transport.write(head)
+        else:
+            self._transport.writelines((head, answer.body))
+        if not request.is_keep_alive:
+            self._transport.close()
+
+    # The watch
+
+    def _is_watch(self) -> bool:
+        parser = self._parser
+        return self._path in WATCH_PATHS and parser is not None and parser.get_method() == b"POST"
+
+    def _open_watch(self, request: Request) -> None:
+        """Start a watch whose request has arrived in full."""
+        if request.is_old:
+            self._send(request, text(505, "a watch needs HTTP/1.1\n"))
+            return
+        try:
+            rest = self._take_watch_objects(request.body)
+        except EtcdError as error:
+            self._send(request, failure(error))
+            return
+        if self._watcher is None:
+            self._send(request, failure(EtcdError(500, 2, "unexpected EOF" if rest else "EOF")))
+        else:
+            self._parser = None
+
+    def _open_early(self) -> None:
+        """Start a watch as soon as its first JSON object is there: the body may never end."""
+        try:
+            self._body = bytearray(self._take_watch_objects(bytes(self._body)))
+        except EtcdError as error:
+            self._refuse(failure(error))
+            self._answer()
+
+    def _listen_on(self) -> None:
+        """Take what else the client says in the body of an open watch; what cannot be read is ignored."""
+        try:
+            self._body = bytearray(self._take_watch_objects(bytes(self._body)))
+        except EtcdError:
+            self._body = bytearray()
+
+    def _take_watch_objects(self, data: bytes) -> bytes:
+        """Take the complete JSON objects of a watch body and give the rest back.
+
+        Raises:
+            EtcdError: what there is can never be a watch request, or there is no state yet.
+        """
+        found, rest = split_object(data)
+        while found:
+            self._take_watch_object(found)
+            found, rest = split_object(rest)
+        return rest
+
+    def _take_watch_object(self, found: bytes) -> None:
+        match parse_watch(found):
+            case CreateRequest(spec, start_revision) if self._watcher is None:
+                if not self._front.store.image.is_ready:
+                    raise errors.not_ready()
+                self._watcher = Watcher(self._front.join(spec, self))
+                self.deliver(WatchRequested(start_revision))
+            case CancelRequest() if self._watcher is not None:
+                self.deliver(CancelRequested())
+            case CreateRequest() | CancelRequest() | OtherRequest():
+                pass  # one watch per connection; progress is never told (rule 13)
+
+    def deliver(self, event: Event) -> None:
+        """Hand an event to the watcher and do what it orders."""
+        if self._watcher is not None:
+            for command in self._watcher.receive(event):
+                if type(command) is SendLines:
+                    if command.lines:
+                        self._transport.write(command.lines)
+                else:
+                    self._execute(command)
+
+    def _execute(self, command: Command) -> None:
+        watcher, front, transport = self._watcher, self._front, self._transport
+        if watcher is None:
+            return
+        spec, revision = watcher.feed.spec, front.store.revision
+        match command:
+            case SendCreated(lines):
+                transport.write(STREAM_HEAD + chunk(render_created(front.identity, spec, revision)) + lines)
+            case SendCompacted(compact_revision):
+                transport.write(chunk(render_compacted(front.identity, spec, compact_revision)))
+            case SendCanceled():
+                transport.write(chunk(render_canceled(front.identity, spec, revision)))
+            case SendHeartbeat():
+                transport.write(HEARTBEAT_CHUNK)
+            case RequestTurn():
+                asyncio.get_running_loop().call_soon(self.deliver, _TURN)
+            case CloseConnection():
+                transport.abort()
+            case SendLines(lines):
+                transport.write(lines)
