@@ -65,6 +65,18 @@ class Variant:
         differing = {spec.name: chosen[spec.name] for spec in fields(self) if chosen[spec.name] != spec.default}
         return orjson.dumps(differing, option=orjson.OPT_SORT_KEYS).decode()
 
+    def summary(self) -> str:
+        """Give a short form for people, e.g. `r2,header:x-user`; empty for the default variant."""
+        parts = [
+            "l4" if self.layer == "l4" else "",
+            f"r{self.retries}" if self.retries else "",
+            f"{self.hash_on}:{self.hash_key}" if self.hash_on else "",
+            f"host:{self.upstream_host}" if self.upstream_host else "",
+            self.pass_host if self.pass_host == "node" else "",  # noqa: S105 - a mode, not a password
+            self.subset,
+        ]
+        return ",".join(part for part in parts if part)
+
 
 def variant_of(cluster: xds.Message | None, use: xds.Message | None, layer: Layer = "l7") -> Variant:
     """Compute the variant of a use.

@@ -1,7 +1,125 @@
-"""Rows of the family `cluster`."""
+"""Rows of the family `cluster`: Cluster, its load assignment, and what they hold."""
 
 from __future__ import annotations
 
-from translators.registry.row import Row
+from translators.mappings.cluster import (
+    cluster_type,
+    common_lb_config,
+    connection,
+    http_protocol_options,
+    load_balancing_policy,
+)
+from translators.mappings.cluster.circuit_breakers import limits_nothing
+from translators.registry.row import Diagnosed, Fidelity, Handled, Ignored, Row, diagnosed, handled, ignored
 
-ROWS: tuple[Row, ...] = ()
+_CLUSTER = "envoy.config.cluster.v3.Cluster"
+_COMMON_LB = f"{_CLUSTER}.CommonLbConfig"
+_SUBSETS = f"{_CLUSTER}.LbSubsetConfig"
+_ENDPOINT = "envoy.config.endpoint.v3"
+_COMMON_HTTP = "envoy.config.core.v3.HttpProtocolOptions"
+_HTTP = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+_STATISTICS = "statistics of Envoy"
+_BUFFERS = "buffers and sockets are static in nginx"
+_RESOLVER = "the resolver is set in config.yaml of the node (dns_resolver)"
+_TUNING = "tuning of Envoy's own balancer"
+_LIMITS = "limits of Envoy's own connections"
+
+_CLUSTER_ROWS: tuple[Row, ...] = (
+    *handled(_CLUSTER, "name", "eds_cluster_config", "load_assignment", "transport_socket", "transport_socket_matches"),
+    *handled(_CLUSTER, "lb_subset_config"),
+    Handled(f"{_CLUSTER}.type", cluster_type.apply_type, Fidelity.EXACT, codes=("CL-TYPE", "CL-ORIGDST")),
+    Handled(f"{_CLUSTER}.cluster_type", cluster_type.apply_cluster_type, Fidelity.EXACT, codes=("CL-TYPE",)),
+    Handled(f"{_CLUSTER}.connect_timeout", connection.apply_connect_timeout),
+    Handled(f"{_CLUSTER}.lb_policy", load_balancing_policy.apply, Fidelity.APPROXIMATED, codes=("CL-FEATURE",)),
+    Handled(
+        f"{_CLUSTER}.load_balancing_policy",
+        load_balancing_policy.apply,
+        Fidelity.APPROXIMATED,
+        phase=60,
+        codes=("CL-FEATURE",),
+    ),
+    Handled(f"{_CLUSTER}.common_lb_config", common_lb_config.apply, Fidelity.APPROXIMATED),
+    Handled(f"{_CLUSTER}.max_requests_per_connection", connection.apply_max_requests),
+    Handled(f"{_CLUSTER}.common_http_protocol_options", connection.apply_common_options),
+    Handled(f"{_CLUSTER}.http2_protocol_options", http_protocol_options.apply_http2, codes=("CL-H2",)),
+    Handled(f"{_CLUSTER}.upstream_http_protocol_options", http_protocol_options.apply_upstream_options),
+    Handled(
+        f"{_CLUSTER}.typed_extension_protocol_options",
+        http_protocol_options.apply_extensions,
+        phase=60,
+        codes=("CFG-UNKNOWN-ANY",),
+    ),
+    Handled(f"{_CLUSTER}.round_robin_lb_config", load_balancing_policy.apply_slow_start, codes=("CL-FEATURE",)),
+    Handled(f"{_CLUSTER}.least_request_lb_config", load_balancing_policy.apply_slow_start, codes=("CL-FEATURE",)),
+    *ignored(_CLUSTER, _TUNING, "ring_hash_lb_config", "maglev_lb_config", "preconnect_policy", "cleanup_interval"),
+    *ignored(_CLUSTER, _STATISTICS, "alt_stat_name", "track_timeout_budgets", "track_cluster_stats", "lrs_server"),
+    *ignored(_CLUSTER, _STATISTICS, "lrs_report_endpoint_metrics", "metadata"),
+    *ignored(_CLUSTER, _BUFFERS, "per_connection_buffer_limit_bytes", "upstream_connection_options"),
+    *ignored(_CLUSTER, _BUFFERS, "connection_pool_per_downstream_connection", "http_protocol_options"),
+    *ignored(_CLUSTER, "health is decided at translation time", "close_connections_on_host_health_failure"),
+    *ignored(_CLUSTER, "health is decided at translation time", "ignore_health_on_host_removal"),
+    *ignored(_CLUSTER, "nodes load their configuration in one piece", "wait_for_warm_on_init"),
+    *ignored(_CLUSTER, "replaced by HttpProtocolOptions", "protocol_selection"),
+    *ignored(_CLUSTER, _RESOLVER, "dns_refresh_rate", "dns_jitter", "dns_failure_refresh_rate", "respect_dns_ttl"),
+    *ignored(_CLUSTER, _RESOLVER, "dns_lookup_family", "dns_resolvers", "use_tcp_for_dns_lookups"),
+    *ignored(_CLUSTER, _RESOLVER, "dns_resolution_config", "typed_dns_resolver_config"),
+    *ignored(_CLUSTER, "said by CL-ORIGDST", "original_dst_lb_config"),
+    *diagnosed(_CLUSTER, "CL-FEATURE", "upstream_bind_config", "filters", "upstream_config"),
+    *diagnosed(_CLUSTER, "CL-FEATURE", "health_checks", effect="endpoints are not probed by these checks"),
+    *diagnosed(_CLUSTER, "CL-OUTLIER", "outlier_detection"),
+    Diagnosed(f"{_CLUSTER}.circuit_breakers", "CL-BREAKER", unless=limits_nothing),
+    Diagnosed(
+        f"{_CLUSTER}.transport_socket_matcher",
+        "TLS-SOCKET",
+        restricts=True,
+        remedy="use transport_socket_matches",
+    ),
+    Handled(f"{_COMMON_LB}.healthy_panic_threshold", common_lb_config.apply_panic_threshold, Fidelity.APPROXIMATED),
+    Handled(f"{_COMMON_LB}.zone_aware_lb_config", common_lb_config.apply_zone_aware, Fidelity.APPROXIMATED),
+    *handled(_COMMON_LB, "locality_weighted_lb_config"),
+    *ignored(_COMMON_LB, _TUNING, "update_merge_window", "ignore_new_hosts_until_first_hc"),
+    *ignored(_COMMON_LB, _TUNING, "close_connections_on_host_set_change", "consistent_hashing_lb_config"),
+    *ignored(_COMMON_LB, _TUNING, "override_host_status"),
+    *handled(_SUBSETS, "fallback_policy", "default_subset", "subset_selectors", "list_as_any"),
+    *ignored(_SUBSETS, _TUNING, "locality_weight_aware", "scale_locality_weight", "panic_mode_any"),
+    *ignored(_SUBSETS, "no metadata is tried in turn", "metadata_fallback_policy"),
+)
+
+_PROTOCOL_ROWS: tuple[Row, ...] = (
+    Handled(f"{_HTTP}.common_http_protocol_options", connection.apply_common_options),
+    Handled(f"{_HTTP}.explicit_http_config", http_protocol_options.apply_explicit, codes=("CL-H2", "CL-FEATURE")),
+    Handled(f"{_HTTP}.use_downstream_protocol_config", http_protocol_options.apply_mixed, codes=("CL-H2",)),
+    Handled(f"{_HTTP}.auto_config", http_protocol_options.apply_mixed, codes=("CL-H2",)),
+    Handled(f"{_HTTP}.upstream_http_protocol_options", http_protocol_options.apply_upstream_options),
+    *handled(_HTTP, "hash_policy", "retry_policy"),
+    *ignored(_HTTP, "nginx validates headers itself", "header_validation_config"),
+    *diagnosed(_HTTP, "CL-FEATURE", "http_filters", effect="the upstream filters do not run"),
+    *diagnosed(_HTTP, "CL-FEATURE", "request_mirror_policies", effect="requests are not mirrored"),
+    *diagnosed(_HTTP, "CL-OUTLIER", "outlier_detection"),
+    *handled(_COMMON_HTTP, "idle_timeout", "max_requests_per_connection"),
+    *ignored(_COMMON_HTTP, _LIMITS, "max_connection_duration", "max_headers_count", "max_response_headers_kb"),
+    *ignored(_COMMON_HTTP, _LIMITS, "max_stream_duration", "headers_with_underscores_action"),
+    *ignored("envoy.extensions.upstreams.tcp.v3.TcpProtocolOptions", _LIMITS, "idle_timeout"),
+)
+
+_ENDPOINT_ROWS: tuple[Row, ...] = (
+    *handled(f"{_ENDPOINT}.ClusterLoadAssignment", "cluster_name", "endpoints", "named_endpoints", "policy"),
+    *diagnosed(f"{_ENDPOINT}.ClusterLoadAssignment.Policy", "CL-DROP", "drop_overloads"),
+    *handled(f"{_ENDPOINT}.ClusterLoadAssignment.Policy", "overprovisioning_factor"),
+    *ignored(
+        f"{_ENDPOINT}.ClusterLoadAssignment.Policy",
+        "endpoints stay until discovery says otherwise",
+        "endpoint_stale_after",
+        "weighted_priority_health",
+    ),
+    *handled(f"{_ENDPOINT}.LocalityLbEndpoints", "locality", "metadata", "lb_endpoints", "load_balancer_endpoints"),
+    *handled(f"{_ENDPOINT}.LocalityLbEndpoints", "leds_cluster_locality_config", "load_balancing_weight", "priority"),
+    *ignored(f"{_ENDPOINT}.LocalityLbEndpoints", "not used by Envoy either", "proximity"),
+    *handled(f"{_ENDPOINT}.LbEndpoint", "endpoint", "endpoint_name", "health_status", "metadata"),
+    *handled(f"{_ENDPOINT}.LbEndpoint", "load_balancing_weight"),
+    *handled(f"{_ENDPOINT}.Endpoint", "address", "hostname"),
+    Ignored(f"{_ENDPOINT}.Endpoint.health_check_config", "said by the health checks of the cluster"),
+    Ignored(f"{_ENDPOINT}.Endpoint.additional_addresses", "the first address is used"),
+)
+
+ROWS: tuple[Row, ...] = (*_CLUSTER_ROWS, *_PROTOCOL_ROWS, *_ENDPOINT_ROWS)

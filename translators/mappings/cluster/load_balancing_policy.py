@@ -13,9 +13,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from schemas import xds
+from schemas.records import Severity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+    from translators.findings import Findings
+    from translators.upstream_draft import UpstreamDraft
+    from translators.where import Where
 
 _PACKAGE = "envoy.extensions.load_balancing_policies."
 HASHES = frozenset({"RING_HASH", "MAGLEV"})
@@ -29,6 +34,7 @@ _LEAVES = {
     "client_side_weighted_round_robin.v3.ClientSideWeightedRoundRobin": "CLIENT_SIDE_WEIGHTED_ROUND_ROBIN",
     "cluster_provided.v3.ClusterProvided": "CLUSTER_PROVIDED",
 }
+_TYPES = {"LEAST_REQUEST": "least_conn", "CLIENT_SIDE_WEIGHTED_ROUND_ROBIN": "ewma"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +64,33 @@ def effective_policy(cluster: xds.Message) -> LbPolicy:
         cluster.common_lb_config.HasField("locality_weighted_lb_config"),
         cluster.lb_subset_config if cluster.HasField("lb_subset_config") else None,
     )
+
+
+def apply(cluster: xds.Message, draft: UpstreamDraft, at: Where, findings: Findings) -> None:
+    """Read lb_policy and load_balancing_policy: the second, where set, replaces the first."""
+    draft.policy = effective_policy(cluster)
+    if draft.policy.name == "UNSUPPORTED":
+        field = "load_balancing_policy" if cluster.HasField("load_balancing_policy") else "lb_policy"
+        findings.report("CL-FEATURE", at.field(field), effect="round robin is used instead of the policy")
+
+
+def apply_slow_start(cluster: xds.Message, _draft: UpstreamDraft, at: Where, findings: Findings) -> None:
+    """Read round_robin_lb_config and least_request_lb_config: APISIX has no slow start; the rest is tuning."""
+    field = cluster.WhichOneof("lb_config")
+    if getattr(cluster, field).HasField("slow_start_config"):
+        findings.report(
+            "CL-FEATURE",
+            at.field(field).field("slow_start_config"),
+            effect="new endpoints get their full share at once",
+            severity=Severity.INFO,
+        )
+
+
+def type_of(policy: LbPolicy, hash_on: str) -> str:
+    """Give upstream.type; a hash policy without a key to hash falls back to round robin (Envoy: random)."""
+    if policy.name in HASHES:
+        return "chash" if hash_on else "roundrobin"
+    return _TYPES.get(policy.name, "roundrobin")
 
 
 def _first_supported(policies: Iterable[xds.Message]) -> LbPolicy | None:

@@ -1,0 +1,63 @@
+"""Source: Cluster.lb_subset_config, the Subset policy; metadata_match of a route or TcpProxy.
+
+Target: the nodes of the variant whose use names the subset.
+Fidelity: E for a selector that has exactly the keys; A else.
+Differs: decided at translation time; single_host_per_subset and KEYS_SUBSET are not followed.
+Diagnostics: CL-FEATURE.
+See: mapping.md sections 5.6 and 6.1.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from schemas import xds
+
+if TYPE_CHECKING:
+    from translators.mappings.endpoint.endpoint import Endpoint
+
+_ANY_ENDPOINT, _DEFAULT_SUBSET = 1, 2
+_FALLBACKS = {1: 0, 2: _ANY_ENDPOINT, 3: _DEFAULT_SUBSET}
+"""LbSubsetSelector.fallback_policy counts from NOT_DEFINED; the cluster's from NO_FALLBACK."""
+
+
+def subset_of(endpoints: list[Endpoint], subset: str, config: xds.Message | None) -> list[Endpoint]:
+    """Give the endpoints of a subset.
+
+    Args:
+        endpoints: all endpoints of the cluster.
+        subset: canonical JSON of the metadata asked for; empty when the use asks for none.
+        config: LbSubsetConfig or Subset; None when the cluster has no subsets.
+    """
+    if config is None or not config.subset_selectors:
+        return endpoints
+    wanted: dict[str, Any] = orjson.loads(subset) if subset else {}
+    selectors = [selector for selector in config.subset_selectors if set(selector.keys) == set(wanted)]
+    if wanted and selectors:
+        found = _matching(endpoints, wanted, list_as_any=config.list_as_any)
+        if found:
+            return found
+        fallback = _FALLBACKS.get(selectors[0].fallback_policy, config.fallback_policy)
+    else:
+        fallback = config.fallback_policy
+    if fallback == _ANY_ENDPOINT:
+        return endpoints
+    if fallback == _DEFAULT_SUBSET:
+        return _matching(endpoints, xds.to_dict(config.default_subset), list_as_any=config.list_as_any)
+    return []
+
+
+def _matching(endpoints: list[Endpoint], wanted: dict[str, Any], *, list_as_any: bool) -> list[Endpoint]:
+    return [
+        endpoint
+        for endpoint in endpoints
+        if all(_equals(endpoint.subset.get(key), value, list_as_any=list_as_any) for key, value in wanted.items())
+    ]
+
+
+def _equals(have: Any, wanted: Any, *, list_as_any: bool) -> bool:
+    if list_as_any and isinstance(have, list):
+        return wanted in have
+    return bool(have == wanted)
