@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, seed, settings
+from hypothesis import strategies as st
+
+from agent.store.bundle import MAX_BUNDLE_BYTES, RejectedBundleError, identity, read_bundle
+from agent.store.image import Carried, UnitState
+from schemas.codec import encode
+from schemas.records import Bundle, BundleClass, EtcdObject
+from tests.agent.memory_log import bundle
+
+
+def read(value: bytes, reveal=identity) -> UnitState:
+    return read_bundle("a", value, "/apisix", reveal)
+
+
+def test_a_bundle_is_read_under_the_prefix():
+    carried = Carried(b'{"a":1}', b'{"a":1}')
+    plugins = Carried(b"[]", b"[]")
+    state = read(bundle("a", 7, {"/routes/1": b'{"a":1}', "/plugins": b"[]"}))
+    assert state == UnitState(7, {b"/apisix/routes/1": carried, b"/apisix/plugins": plugins})
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (b"\0" * (MAX_BUNDLE_BYTES + 1), "8388609 bytes"),
+        (b"", "not a single-object encoded"),
+        (bundle("b", 1, {}), "it is the bundle of 'b'"),
+        (bundle("a", 1, {"/nowhere/1": b"{}"}), "object key '/nowhere/1' is in no directory"),
+        (bundle("a", 1, {"/routes/": b"{}"}), "object key '/routes/' is in no directory"),
+        (bundle("a", 1, {"routes/1": b"{}"}), "object key 'routes/1' is in no directory"),
+        (bundle("a", 1, {"/routes/1": b"nope"}), "the value of /routes/1 is not JSON"),
+        (bundle("a", 1, {"/routes/1": b"[]"}), "the value of /routes/1 is a JSON list"),
+        (bundle("a", 1, {"/plugins": b"{}"}), "the value of /plugins is a JSON dict"),
+    ],
+)
+def test_what_cannot_be_served_is_rejected_with_a_reason(value: bytes, reason: str):
+    with pytest.raises(RejectedBundleError, match=reason.replace("/", "/")):
+        read(value)
+
+
+def test_an_object_carried_twice_is_rejected():
+    twice = (EtcdObject("/routes/1", b"{}"), EtcdObject("/routes/1", b'{"a":1}'))
+    with pytest.raises(RejectedBundleError, match="twice"):
+        read(encode(Bundle("a", BundleClass.ROUTING, 1, twice, ())))
+
+
+def test_a_seal_that_does_not_open_rejects_the_unit_without_a_secret():
+    def reveal(value: bytes) -> bytes:
+        raise RuntimeError(f"the secret is {value!r}")
+
+    with pytest.raises(RejectedBundleError) as caught:
+        read(bundle("a", 1, {"/ssls/1": b'{"key":"mfseal1.c2VjcmV0"}'}), reveal)
+    assert str(caught.value) == (
+        "the private key in /ssls/1 cannot be opened (RuntimeError): check the agent's opening keys"
+    )
+    assert caught.value.__context__ is None
+
+
+def test_only_sealed_values_are_opened():
+    state = read(bundle("a", 1, {"/routes/1": b'{"a":"mfseal2."}'}), lambda _: b"{}")
+    assert state.objects[b"/apisix/routes/1"].value == b'{"a":"mfseal2."}'
+
+
+GOOD = bundle("a", 1, {"/routes/1": b'{"uri":"/"}', "/upstreams/2": b"{}"})
+
+
+@seed(20)
+@settings(max_examples=300)
+@given(st.lists(st.tuples(st.integers(0, len(GOOD) - 1), st.integers(0, 255)), min_size=1, max_size=4), st.booleans())
+def test_a_damaged_bundle_is_read_or_rejected_and_nothing_else(changes: list[tuple[int, int]], is_cut: bool):
+    damaged = bytearray(GOOD)
+    for at, byte in changes:
+        damaged[at] = byte
+    try:
+        state = read(bytes(damaged[: changes[0][0]] if is_cut else damaged))
+    except RejectedBundleError as error:
+        assert "\n" not in str(error)
+    else:
+        assert isinstance(state, UnitState)

@@ -1,0 +1,3 @@
+from tests.conformance.fixture import client, port, shop
+
+__all__ = ["client", "port", "shop"]

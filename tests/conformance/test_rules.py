@@ -1,0 +1,267 @@
+"""etcd-contract.md section 1, rule by rule, over a socket."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from typing import TYPE_CHECKING
+
+import orjson
+import pytest
+
+from agent.store.directory import DIRECTORIES
+from tests.agent.memory_log import CREATED_MS, MemoryLog
+from tests.conformance.fixture import until_ready
+from tests.conformance.running_agent import BUNDLES, Shop, running_agent
+from tests.conformance.watch_client import (
+    PREFIX,
+    PREFIX_END,
+    Client,
+    b64,
+    range_body,
+    read_answer,
+    read_chunk,
+    read_head,
+    request,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+async def test_must_2_version(client: Client, port: int):
+    answer = await client.ask(port, "/version", method="GET")
+    assert answer.status == 200
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.body == b'{"etcdserver":"3.5.0","etcdcluster":"3.5.0"}'
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v3/kv/range", {"key": b64(b"/apisix/nothing")}),
+        ("/v3/kv/put", {"key": b64(b"/apisix/routes/"), "value": b64(b"init_dir")}),
+        ("/v3beta/kv/range", {"key": b64(b"/apisix/routes/1")}),
+    ],
+)
+async def test_must_3_header_revision_is_a_decimal_string(client: Client, port: int, path: str, body: dict):
+    answer = await client.ask(port, path, orjson.dumps(body))
+    assert answer.status == 200
+    header = answer.json["header"]
+    assert header["revision"] == str(CREATED_MS + 1)
+    assert all(isinstance(value, str) for value in header.values())
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "code", "message"),
+    [
+        ("/v3/kv/range", b"{}", 400, 3, "etcdserver: key is not provided"),
+        ("/v3/kv/range", b"", 400, 3, "etcdserver: key is not provided"),
+        ("/v3/kv/range", b'{"key":', 400, 3, "unexpected EOF"),
+        ("/v3/kv/range", b'{"key":"!"}', 400, 3, "illegal base64 data at input byte 0"),
+        ("/v3/kv/range", b'{"key":1}', 400, 3, "json: cannot unmarshal number into Go value of type []uint8"),
+        (
+            "/v3/kv/range",
+            range_body(revision=CREATED_MS + 99),
+            400,
+            11,
+            "etcdserver: mvcc: required revision is a future revision",
+        ),
+        ("/v3/kv/range", range_body(revision=5), 400, 11, "etcdserver: mvcc: required revision has been compacted"),
+        ("/v3/kv/put", b'{"key":"L2FwaXNpeC9yb3V0ZXMvMQ=="}', 403, 7, "etcdserver: permission denied"),
+        ("/v3/kv/deleterange", b'{"key":"L2FwaXNpeC9yb3V0ZXMvMQ=="}', 403, 7, "etcdserver: permission denied"),
+        ("/v3/kv/txn", b"{}", 403, 7, "etcdserver: permission denied"),
+        ("/v3/auth/authenticate", b'{"name":"a"}', 400, 9, "etcdserver: authentication is not enabled"),
+        ("/v3/watch", b"{", 500, 2, "unexpected EOF"),
+    ],
+)
+async def test_must_3_errors_have_error_code_and_message(
+    client: Client, port: int, path: str, body: bytes, status: int, code: int, message: str
+):
+    answer = await client.ask(port, path, body)
+    assert answer.status == status
+    assert answer.json == {"error": message, "code": code, "message": message}
+
+
+async def test_must_4_range_is_sorted_and_has_no_empty_kvs(client: Client, shop: Shop, port: int):
+    await shop.put("http/b", {"/routes/b": b"{}", "/routes/a": b"{}", "/upstreams/1": b"{}"})
+    await until_route(client, port, b"/apisix/routes/b")
+    found = await client.range(port)
+    keys = [base64.b64decode(kv["key"]) for kv in found["kvs"]]
+    assert keys == sorted(keys)
+    assert {b"/apisix/routes/a", b"/apisix/routes/b", b"/apisix/upstreams/1"} <= set(keys)
+    for kv in found["kvs"]:
+        assert {kv["create_revision"].isdigit(), kv["mod_revision"].isdigit(), kv["version"].isdigit()} == {True}
+    assert found["count"] == str(len(keys))
+    nothing = await client.ask(port, "/v3/kv/range", orjson.dumps({"key": b64(b"/other")}))
+    assert set(nothing.json) == {"header"}
+
+
+async def test_must_5_every_directory_has_a_placeholder(client: Client, port: int):
+    found = await client.range(port)
+    placeholders = {base64.b64decode(kv["key"]): kv for kv in found["kvs"] if kv["value"] == b64(b"init_dir")}
+    assert set(placeholders) == {f"/apisix/{directory}/".encode() for directory in DIRECTORIES}
+    assert {kv["mod_revision"] for kv in placeholders.values()} == {"1"}
+    routes = await client.ask(port, "/v3/kv/range", range_body(b"/apisix/routes", b"/apisix/routet"))
+    assert routes.json["kvs"][0]["value"] == b64(b"init_dir")
+    assert routes.json["count"] == "2"
+
+
+@pytest.mark.parametrize("path", ["routes/", "plugins", "plugins/", "gen_id", "data_plane/server_info/x"])
+async def test_must_6_puts_apisix_makes_by_itself_are_swallowed(client: Client, port: int, path: str):
+    watch = await client.watch(port)
+    body = orjson.dumps({"key": b64(b"/apisix/" + path.encode()), "value": b64(b"anything"), "lease": "7"})
+    answer = await client.ask(port, "/v3/kv/put", body)
+    assert answer.status == 200
+    assert b"error" not in answer.body
+    assert (await client.range(port))["count"] == str(len(DIRECTORIES) + 1)
+    assert watch.recording.lines[1:] == []
+
+
+async def test_must_7_created_comes_alone_in_its_own_chunk(client: Client, shop: Shop, port: int):
+    watch = await client.watch(port)
+    assert len(watch.chunks) == 1
+    assert orjson.loads(watch.chunks[0])["result"].keys() == {"header", "created"}
+    await shop.route("2")
+    line = await watch.line()
+    assert [event.key for event in line.events] == [b"/apisix/routes/2"]
+    assert watch.chunks[-1].endswith(b"}\n")
+
+
+async def test_must_8_one_revision_is_one_line_with_its_own_header(client: Client, shop: Shop, port: int):
+    watch = await client.watch(port, start_revision=CREATED_MS + 2)
+    await shop.put("http/many", {"/routes/2": b"{}", "/routes/3": b"{}", "/upstreams/3": b"{}"})
+    await shop.put("http/many", {"/routes/2": b'{"uri":"/"}'})
+    first, second = await watch.line(), await watch.line()
+    assert [len(first.events), len(second.events)] == [3, 3]
+    assert [first.header_revision, second.header_revision] == [CREATED_MS + 2, CREATED_MS + 3]
+    assert [event.value for event in second.events] == [b'{"uri":"/"}', None, None]
+
+
+@pytest.mark.parametrize("start_revision", [1, -5, CREATED_MS, CREATED_MS + 3, 9 * 10**13])
+async def test_must_9_a_start_out_of_reach_is_compacted(client: Client, shop: Shop, port: int, start_revision: int):
+    watch = await client.watch(port, start_revision=start_revision)
+    line = await watch.line()
+    assert line.is_canceled
+    assert not line.is_created
+    again = await client.watch(port, start_revision=line.compact_revision)
+    await shop.route("2")
+    assert [event.key for event in (await again.line()).events] == [b"/apisix/routes/2"]
+
+
+async def test_must_10_the_revision_never_falls_when_the_topic_is_created_again(
+    client: Client, shop: Shop, tmp_path: Path
+):
+    async with running_agent(shop.log, tmp_path) as port:
+        await until_ready(client, port)
+        before = int((await client.range(port))["header"]["revision"])
+    shop.log.create_again(BUNDLES)
+    await shop.open(created_ms=CREATED_MS - 1_000_000, life="life-2")
+    await shop.route("1", uri="/new")
+    async with running_agent(shop.log, tmp_path) as port:
+        await until_ready(client, port)
+        found = await client.range(port)
+    assert before < int(found["header"]["revision"]) < 10**14
+    assert b64(b'{"uri":"/new"}') in {kv["value"] for kv in found["kvs"]}
+
+
+async def test_must_11_mod_revision_changes_only_with_the_value(client: Client, shop: Shop, port: int):
+    key = range_body(b"/apisix/routes/1", b"")
+    before = (await client.range(port, key))["kvs"][0]
+    watch = await client.watch(port)
+    await shop.route("1")
+    await shop.route("2")
+    assert [event.key for event in (await watch.line()).events] == [b"/apisix/routes/2"]
+    assert (await client.range(port, key))["kvs"][0] == before
+    await shop.route("1", uri="/other")
+    line = await watch.line()
+    after = (await client.range(port, key))["kvs"][0]
+    assert after["mod_revision"] == str(line.header_revision)
+    assert (after["create_revision"], after["version"]) == (before["create_revision"], "2")
+
+
+@pytest.mark.parametrize("value", [b"", b"null", b"[]", b"{", b'"x"', b"1"])
+async def test_must_12_a_value_apisix_would_take_as_a_delete_is_refused(
+    client: Client, shop: Shop, port: int, value: bytes
+):
+    watch = await client.watch(port)
+    await shop.put("http/1", {"/routes/1": value})
+    await shop.route("2")
+    assert [event.key for event in (await watch.line()).events] == [b"/apisix/routes/2"]
+    assert len((await client.range(port, range_body(b"/apisix/routes/1", b"")))["kvs"]) == 1
+
+
+async def test_must_not_13_progress_is_not_told_even_when_asked(client: Client, shop: Shop, port: int):
+    watch = await client.watch(port, progress_notify=True, fragment=True)
+    watch.send(b'{"progress_request":{}}')
+    await shop.put("view", {})
+    await shop.route("2")
+    assert (await watch.line()).events
+
+
+async def test_should_14_an_idle_watch_gets_a_space_in_a_chunk(client: Client, shop: Shop, tmp_path: Path):
+    async with running_agent(shop.log, tmp_path, heartbeat_s=0.05) as port:
+        await until_ready(client, port)
+        watch = await client.watch(port)
+        assert [await watch.chunk(), await watch.chunk()] == [b" ", b" "]
+
+
+@pytest.mark.parametrize("path", ["/v3/kv/range", "/v3/watch", "/v3/kv/put"])
+async def test_should_15_without_a_state_everything_is_503(client: Client, tmp_path: Path, path: str):
+    async with running_agent(MemoryLog(), tmp_path) as port:
+        create = {"create_request": {"key": b64(PREFIX)}, "key": b64(b"/apisix/routes/")}
+        answer = await client.ask(port, path, orjson.dumps(create))
+        assert answer.status == 503
+        assert answer.json["code"] == 14
+        ready = await client.ask(port, "/readyz", method="GET")
+        assert (ready.status, ready.body) == (503, b"no state yet\n")
+        health = await client.ask(port, "/health", method="GET")
+        assert (health.status, health.json["health"]) == (503, "false")
+
+
+async def test_should_16_catch_up_comes_with_created(client: Client, shop: Shop, port: int):
+    live = await client.watch(port)
+    for number in range(3):
+        await shop.route(f"n{number}")
+        await live.line()
+    create = {"key": b64(PREFIX), "range_end": b64(PREFIX_END), "start_revision": CREATED_MS + 2}
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(request("POST", "/v3/watch", orjson.dumps({"create_request": create})))
+    await read_head(reader)
+    await read_chunk(reader)
+    buffered = bytes(reader._buffer)  # type: ignore[attr-defined]  # what came in the same segment as `created`
+    assert buffered.count(b'"events"') == 3
+    writer.close()
+
+
+async def test_unknown_paths_and_methods_answer_as_etcd(client: Client, port: int):
+    for method, path, status, body in (
+        ("POST", "/version", 405, b"Method Not Allowed\n"),
+        ("GET", "/v3/kv/range", 405, b"Method Not Allowed\n"),
+        ("GET", "/v3/watch", 405, b"Method Not Allowed\n"),
+        ("POST", "/v3/nothing", 404, b"Not Found\n"),
+        ("GET", "/foo", 404, b"404 page not found\n"),
+        ("POST", "/v3alpha/kv/range", 404, b"404 page not found\n"),
+        ("OPTIONS", "/v3/kv/range", 200, b""),
+        ("GET", "/livez", 200, b"ok\n"),
+        ("GET", "/health", 200, b'{"health":"true","reason":""}'),
+    ):
+        answer = await client.ask(port, path, method=method)
+        assert (answer.status, answer.body) == (status, body)
+        assert answer.headers["access-control-allow-origin"] == "*"
+
+
+async def until_route(client: Client, port: int, key: bytes) -> None:
+    """Wait for a key by watching it."""
+    watch = await client.watch(port, start_revision=CREATED_MS + 2, key=key, range_end=b"")
+    await watch.line()
+
+
+async def test_answers_come_in_the_order_of_the_requests(port: int):
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    missing = orjson.dumps({"key": b64(b"/x")})
+    writer.write(request("GET", "/version") + request("POST", "/v3/kv/range", missing) + request("GET", "/nothing"))
+    answers = [await read_answer(reader) for _ in range(3)]
+    assert [answer.status for answer in answers] == [200, 200, 404]
+    assert "connection" not in answers[0].headers
+    writer.close()
