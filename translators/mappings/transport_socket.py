@@ -38,7 +38,7 @@ class Socket:
     is_supported: bool = True
 
 
-def read_socket(socket: xds.Message | None, at: Where, findings: Findings) -> Socket:
+def unwrap(socket: xds.Message | None) -> Socket:
     """Look through the wrappers of a transport socket; None or an empty one is plaintext."""
     if socket is None or (not socket.HasField("typed_config") and socket.name in {"", *_RAW_NAMES}):
         return Socket()
@@ -46,9 +46,14 @@ def read_socket(socket: xds.Message | None, at: Where, findings: Findings) -> So
     short = inner.DESCRIPTOR.full_name.removeprefix(_PACKAGE) if inner is not None else ""
     if inner is not None and short in _TLS:
         return Socket(context=inner)
-    if short in _RAW:
-        return Socket()
     if inner is not None and short in _WRAPPERS:
-        return read_socket(inner.transport_socket, at.field("transport_socket"), findings)
-    findings.report("TLS-SOCKET", at, value=socket.name)
-    return Socket(is_supported=False)
+        return unwrap(inner.transport_socket)
+    return Socket(is_supported=short in _RAW)
+
+
+def read_socket(socket: xds.Message | None, at: Where, findings: Findings) -> Socket:
+    """Look through the wrappers of a transport socket and report one that nginx cannot speak."""
+    found = unwrap(socket)
+    if socket is not None and not found.is_supported:
+        findings.report("TLS-SOCKET", at, value=socket.name)
+    return found

@@ -1,7 +1,64 @@
-"""Rows of the family `stream`."""
+"""Rows of the family `stream`: network filters and their fields."""
 
 from __future__ import annotations
 
-from translators.registry.row import Row
+from translators.mappings.stream import connection_limit, tcp_proxy
+from translators.registry.row import Diagnosed, Fidelity, Handled, Ignored, Row, diagnosed, handled, ignored
 
-ROWS: tuple[Row, ...] = ()
+_NETWORK = "envoy.extensions.filters.network"
+_TCP = f"{_NETWORK}.tcp_proxy.v3.TcpProxy"
+_LIMIT = f"{_NETWORK}.connection_limit.v3.ConnectionLimit"
+_STATISTICS = "statistics of Envoy"
+_LIMITERS = (
+    "local_ratelimit.v3.LocalRateLimit",
+    "ratelimit.v3.RateLimit",
+    "ext_authz.v3.ExtAuthz",
+    "ext_proc.v3.NetworkExternalProcessor",
+    "wasm.v3.Wasm",
+)
+_TERMINALS = (
+    "direct_response.v3.Config",
+    "echo.v3.Echo",
+    "redis_proxy.v3.RedisProxy",
+    "thrift_proxy.v3.ThriftProxy",
+    "dubbo_proxy.v3.DubboProxy",
+    "generic_proxy.v3.GenericProxy",
+    "reverse_tunnel.v3.ReverseTunnel",
+    "sni_dynamic_forward_proxy.v3.FilterConfig",
+)
+_OBSERVERS = (
+    "mongo_proxy.v3.MongoProxy",
+    "zookeeper_proxy.v3.ZooKeeperProxy",
+    "geoip.v3.Geoip",
+    "set_filter_state.v3.Config",
+)
+
+ROWS: tuple[Row, ...] = (
+    Handled(_TCP, tcp_proxy.apply, Fidelity.EXACT, codes=("RA-CLUSTER-UNKNOWN", "L4-FEATURE")),
+    *handled(_TCP, "cluster", "weighted_clusters", "metadata_match", "idle_timeout", "max_connect_attempts"),
+    *handled(_TCP, "hash_policy"),
+    *ignored(_TCP, _STATISTICS, "stat_prefix"),
+    *ignored(_TCP, "no access log is written", "access_log_options", "access_log_flush_interval"),
+    *ignored(_TCP, "no access log is written", "flush_access_log_on_connected"),
+    *diagnosed(_TCP, "OBS-ALS", "access_log"),
+    *diagnosed(_TCP, "L4-FEATURE", "tunneling_config", "on_demand", restricts=True, effect="the chain is not served"),
+    *diagnosed(_TCP, "L4-FEATURE", "downstream_idle_timeout", "upstream_idle_timeout", "backoff_options"),
+    *diagnosed(_TCP, "L4-FEATURE", "max_downstream_connection_duration", "proxy_protocol_tlvs"),
+    *diagnosed(_TCP, "L4-FEATURE", "max_downstream_connection_duration_jitter_percentage", "upstream_connect_mode"),
+    *diagnosed(_TCP, "L4-FEATURE", "max_early_data_bytes"),
+    Handled(_LIMIT, connection_limit.apply, Fidelity.APPROXIMATED, codes=("L4-FEATURE",)),
+    *handled(_LIMIT, "max_connections"),
+    *ignored(_LIMIT, _STATISTICS, "stat_prefix"),
+    *diagnosed(_LIMIT, "L4-FEATURE", "delay", "runtime_enabled"),
+    Diagnosed(f"{_NETWORK}.rbac.v3.RBAC", "L4-RBAC", restricts=True),
+    Diagnosed(f"{_NETWORK}.sni_cluster.v3.SniCluster", "L4-PASSTHROUGH", restricts=True),
+    *(
+        Diagnosed(f"{_NETWORK}.{name}", "L4-FILTER", restricts=True, effect="the chain is not served")
+        for name in _LIMITERS
+    ),
+    *(
+        Diagnosed(f"{_NETWORK}.{name}", "L4-FILTER", restricts=True, effect="the chain is not served")
+        for name in _TERMINALS
+    ),
+    *(Ignored(f"{_NETWORK}.{name}", "observes only") for name in _OBSERVERS),
+)
