@@ -153,3 +153,14 @@ class State:
 def b64(text: str) -> str:
     """Base64 as the gateway wants it."""
     return base64.b64encode(text.encode()).decode()
+
+
+def changed_keys(before: State, after: State) -> set[str]:
+    """Keys that were added, removed or have another value or mod_revision."""
+    keys = before.keys.keys() | after.keys.keys()
+    return {key for key in keys if before.keys.get(key) != after.keys.get(key)}
+
+
+def directories(keys: set[str]) -> set[str]:
+    """The etcd directories of keys."""
+    return {key.split("/")[2] for key in keys}

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conformance.recorder import WatchRecorder
-from tests.e2e.process import PROJECT, EtcdClient, Meshferry, eventually, free_port
+from tests.conformance.watch_client import Client
+from tests.e2e.process import PROJECT, EtcdClient, Meshferry, State, changed_keys, directories, eventually, free_port
 
 pytestmark = pytest.mark.kafka
 
@@ -22,7 +22,7 @@ class Roles:
         self.file = folder / "envoy.yaml"
         shutil.copy(PROJECT / "examples" / "quickstart" / "envoy.yaml", self.file)
         self.port = free_port()
-        self.client = EtcdClient(self.port)
+        self.etcd = EtcdClient(self.port)
         view = f"v{uuid.uuid4().hex[:10]}"
         (folder / "meshferry.yaml").write_text(
             f"log: {{url: 'kafka://{bootstrap}'}}\n"
@@ -56,7 +56,7 @@ class Roles:
         replacement.rename(self.file)
 
     def settled(self):
-        return eventually(lambda: (state := self.client.state()).values("global_rules") and state, self.said())
+        return eventually(lambda: (state := self.etcd.state()).values("global_rules") and state, "all units")
 
     def said(self) -> str:
         return "\n".join(f"--- {role}\n{process.text()}" for role, process in self.processes.items())
@@ -71,26 +71,35 @@ def roles(tmp_path: Path, kafka):
     running.stop()
 
 
-def test_a_change_of_the_file_arrives_as_one_watch_line(roles: Roles):
+async def test_a_change_of_the_file_arrives_as_one_watch_line(roles: Roles, client: Client):
     before = roles.settled()
     assert before.values("routes")
     assert before.values("ssls")
-    with WatchRecorder(roles.port, "/apisix/") as watch:
-        roles.edit("weight: 90", "weight: 80")
-        line = watch.next_line()
-        assert {event.key.split("/")[2] for event in line.events} == {"plugin_configs"}
+    watch = await client.watch(roles.port)
+    roles.edit("weight: 90", "weight: 80")
+    line = await watch.line()
+    assert {event.key.decode() for event in line.events} == changed_keys(before, roles.etcd.state())
+    assert directories({event.key.decode() for event in line.events}) == {"plugin_configs"}
+
+
+def next_state(roles: Roles, before: State, what: str, timeout_s: float = 60.0) -> State:
+    def probe() -> State | None:
+        state = roles.etcd.state()
+        return state if state.keys != before.keys else None
+
+    return eventually(probe, f"{what}\n{roles.said()}", timeout_s)
 
 
 def test_every_role_may_be_killed(roles: Roles):
     before = roles.settled()
-    for weight, role in ((81, "producer"), (82, "translator"), (83, "agent")):
+    weight = 90
+    for role in ("producer", "translator", "agent"):
         roles.kill(role)
-        roles.edit(f"weight: {weight - 1 if weight > 81 else 90}", f"weight: {weight}")
-        after = eventually(
-            lambda: (state := roles.client.state()).revision > before.revision and state, f"weight {weight} after {role}"
-        )
-        changed = {key for key in before.keys | after.keys if before.keys.get(key) != after.keys.get(key)}
-        assert {key.split("/")[2] for key in changed} == {"plugin_configs"}
+        roles.edit(f"weight: {weight}", f"weight: {weight - 1}")
+        weight -= 1
+        after = next_state(roles, before, f"weight {weight} after killing the {role}")
+        assert directories(changed_keys(before, after)) == {"plugin_configs"}
+        assert after.revision > before.revision
         before = after
 
 
@@ -98,22 +107,21 @@ def test_a_broker_that_goes_away_and_comes_back_loses_nothing(roles: Roles, kafk
     before = roles.settled()
     kafka.stop()
     try:
-        assert roles.client.state().keys == before.keys
+        assert roles.etcd.state().keys == before.keys
         roles.edit("weight: 90", "weight: 70")
         roles.kill("agent")
-        served = eventually(lambda: roles.client.state(), "last-known-good state without a broker")
+        served = eventually(roles.etcd.state, "last-known-good state without a broker")
         assert served.keys == before.keys
         assert served.revision >= before.revision
     finally:
         kafka.start()
-    after = eventually(lambda: (s := roles.client.state()).revision > served.revision and s, roles.said(), 60.0)
-    changed = {key for key in before.keys | after.keys if before.keys.get(key) != after.keys.get(key)}
-    assert {key.split("/")[2] for key in changed} == {"plugin_configs"}
+    after = next_state(roles, served, "the change that was made while the broker was away")
+    assert directories(changed_keys(before, after)) == {"plugin_configs"}
 
 
 def test_no_topic_holds_a_private_key(roles: Roles):
     roles.settled()
-    ssl = roles.client.state().values("ssls")[0]
+    ssl = roles.etcd.state().values("ssls")[0]
     assert "PRIVATE KEY" in ssl["key"]
     secret = ssl["key"].split("\n")[1]
     assert len(secret) > 30

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conformance.recorder import WatchRecorder
-from tests.e2e.process import PROJECT, EtcdClient, Meshferry, eventually, free_port
+from tests.conformance.watch_client import Client, Watch
+from tests.e2e.process import PROJECT, EtcdClient, Meshferry, State, changed_keys, directories, eventually, free_port
 
 QUICKSTART = PROJECT / "examples" / "quickstart" / "envoy.yaml"
 
@@ -21,7 +21,7 @@ class Up:
         self.file = folder / "envoy.yaml"
         shutil.copy(QUICKSTART, self.file)
         self.port = free_port()
-        self.client = EtcdClient(self.port)
+        self.etcd = EtcdClient(self.port)
         self.process = self.start()
 
     def start(self) -> Meshferry:
@@ -29,11 +29,12 @@ class Up:
         arguments = ("up", str(self.file), "--view", "quickstart", "--etcd-listen", listen)
         return Meshferry(*arguments, "--state", str(self.folder / "state"), cwd=self.folder)
 
-    def settled(self):
+    def settled(self) -> State:
         """The state once every unit of the file has arrived (the last one written is the unit `view`)."""
-        return eventually(lambda: (state := self.client.state()).values("global_rules") and state, "all units")
+        return eventually(lambda: (state := self.etcd.state()).values("global_rules") and state, self.process.text())
 
     def edit(self, old: str, new: str) -> None:
+        """Replace text in the file, atomically."""
         text = self.file.read_text()
         assert old in text
         replacement = self.folder / "envoy.yaml.new"
@@ -48,53 +49,91 @@ def up(tmp_path: Path):
     running.process.stop()
 
 
-def test_the_first_start_prints_the_snippet_and_serves_the_file(up: Up):
+async def one_line(watch: Watch, up: Up, before: State) -> State:
+    """The next line brings exactly what differs from before."""
+    line = await watch.line()
+    after = up.etcd.state()
+    assert {event.key.decode() for event in line.events} == changed_keys(before, after)
+    return after
+
+
+async def test_the_first_start_prints_the_snippet_and_serves_the_file(up: Up):
     state = up.settled()
     assert len(state.values("routes")) >= 6
     assert len(state.values("upstreams")) >= 3
     assert state.values("ssls")
-    assert up.process.wait_for_line("provider: etcd")
-    assert up.process.wait_for_line("curl ")
+    assert up.process.wait_for_line("config_provider: etcd")
+    assert f"127.0.0.1:{up.port}/v3/kv/range" in up.process.wait_for_line("curl ")
 
 
-def test_each_change_is_one_watch_line_with_only_what_changed(up: Up):
-    up.settled()
-    with WatchRecorder(up.port, "/apisix/") as watch:
-        before = up.client.state()
-        up.edit("weight: 90", "weight: 80")
-        line = watch.next_line()
-        after = up.client.state()
-        changed = {key for key in before.keys | after.keys if before.keys.get(key) != after.keys.get(key)}
-        assert {event.key for event in line.events} == changed
-        assert {key.split("/")[2] for key in changed} == {"plugin_configs"}
-        assert watch.is_idle()
-
-
-def test_a_touch_writes_nothing(up: Up):
+async def test_each_change_is_one_watch_line_with_only_what_changed(up: Up, client: Client):
     before = up.settled()
-    with WatchRecorder(up.port, "/apisix/") as watch:
-        up.file.touch()
-        up.edit("weight: 90", "weight: 90 ")
-        assert watch.is_idle(seconds=1.0)
-    assert up.client.state().revision == before.revision
+    watch = await client.watch(up.port)
+    up.edit("weight: 90", "weight: 80")
+    weighted = await one_line(watch, up, before)
+    assert directories(changed_keys(before, weighted)) == {"plugin_configs"}
+
+    up.edit(NEW_ROUTE_BEFORE, NEW_ROUTE + NEW_ROUTE_BEFORE)
+    added = await one_line(watch, up, weighted)
+    assert len(added.values("routes")) == len(weighted.values("routes")) + 1
+    assert directories(changed_keys(weighted, added)) == {"routes"}
+
+    text = up.file.read_text()
+    host = text[text.index(DELETED_HOST) : text.index(DELETED_HOST_END)]
+    up.edit(host, "")
+    deleted = await one_line(watch, up, added)
+    gone = added.keys.keys() - deleted.keys.keys()
+    assert gone
+    assert directories(gone) <= {"routes", "plugin_configs"}
 
 
-def test_a_broken_file_keeps_the_last_good_state_and_says_where(up: Up):
+async def test_a_touch_writes_nothing(up: Up, client: Client):
+    before = up.settled()
+    watch = await client.watch(up.port)
+    up.file.touch()
+    up.edit("weight: 90", "weight: 90 ")
+    up.edit("weight: 90 ", "weight: 85")
+    after = await one_line(watch, up, before)
+    assert len(watch.recording.lines) == 2  # created, and the one real change
+    assert after.revision == before.revision + 1
+
+
+async def test_a_broken_file_keeps_the_last_good_state_and_says_where(up: Up):
     before = up.settled()
     text = up.file.read_text()
-    line = 1 + text[: text.index("prefix_rewrite")].count("\n")
-    up.edit("prefix_rewrite:", "prefix_rewrit:")
-    said = up.process.wait_for_line("prefix_rewrit")
-    assert f"envoy.yaml:{line}" in said
-    after = up.client.state()
+    number = 1 + text[: text.index("prefix_rewrite:")].count("\n")
+    up.edit("prefix_rewrite:", "prefix_rewrite: [1] #")
+    said = up.process.wait_for_line("prefix_rewrite")
+    assert f"envoy.yaml:{number}" in said
+    up.edit("static_resources:", "static_resources: [")
+    up.process.wait_for_line("not YAML")
+    after = up.etcd.state()
     assert after.keys == before.keys
+    assert after.revision == before.revision
 
 
-def test_kill_9_at_any_moment_changes_nothing(up: Up):
+async def test_kill_9_at_any_moment_changes_nothing(up: Up, client: Client):
     before = up.settled()
-    for attempt in range(5):
+    for attempt in range(4):
+        if attempt % 2:
+            watch = await client.watch(up.port)
+            up.edit("weight: 9", "weight: 8") if attempt == 1 else up.edit("weight: 8", "weight: 9")
+            await watch.line()
+            before = up.etcd.state()
         up.process.kill()
         up.process = up.start()
-        state = eventually(lambda: up.client.state(), f"answer after kill {attempt}")
+        state = eventually(up.etcd.state, f"an answer after kill {attempt}")
         assert state.keys == before.keys
         assert state.revision >= before.revision
+
+
+async def test_a_second_agent_on_the_same_state_is_refused(up: Up):
+    up.settled()
+    arguments = ("up", str(up.file), "--view", "quickstart", "--etcd-listen", f"127.0.0.1:{free_port()}")
+    second = Meshferry(*arguments, "--state", str(up.folder / "state"), cwd=up.folder)
+    assert second.stop_when_done() == 1
+    assert "another" in second.text()
+    assert "Traceback" not in second.text()
+
+
+NEW_ROUTE_BEFORE = DELETED_HOST = DELETED_HOST_END = NEW_ROUTE = ""

@@ -1,0 +1,3 @@
+from tests.conformance.fixture import client
+
+__all__ = ["client"]
