@@ -20,9 +20,7 @@ _REPEAT = re.compile(r"\{(\d+)(,(\d*))?\}")
 _FLAGS = re.compile(r"\?([ims]*)(-[ims]+)?([:)])")
 _GROUP_NAME = re.compile(r"\?P?<([A-Za-z_]\w*)>")
 _POSIX_CLASS = re.compile(r"\[:\^?([a-z]+):\]")
-_POSIX_NAMES = frozenset(
-    "alnum alpha ascii blank cntrl digit graph lower print punct space upper word xdigit".split()
-)
+_POSIX_NAMES = frozenset("alnum alpha ascii blank cntrl digit graph lower print punct space upper word xdigit".split())
 _UNICODE_CLASS = re.compile(r"[pP](?:([CLMNPSZ])|\{(\^?[CLMNPSZ][a-z]?)\})")
 _HEX = re.compile(r"x(?:([0-9A-Fa-f]{2})|\{([0-9A-Fa-f]{1,6})\})")
 _OCTAL = re.compile(r"0[0-7]{0,2}|[1-7][0-7]{1,2}")
@@ -173,30 +171,26 @@ class _Parser:
         opening = "("
         if self.peek() == "?":
             flags = _FLAGS.match(self.regex, self.at)
-            name = _GROUP_NAME.match(self.regex, self.at)
-            found = flags or name
-            if found is None or (flags and not (flags[1] or flags[2] or flags[3] == ":")):
+            found = flags or _GROUP_NAME.match(self.regex, self.at)
+            if found is None:
                 self.fail("group that only Perl or only RE2 knows")
-            self.at = found.end()
-            if flags and flags[3] == ")":
-                return self._rest_with_flags(flags[1], flags[2] or "", depth)
-            opening = "(" + found.group() if flags else "("
             if flags and "m" in flags[1]:
                 self.fail("(?m) has no equal")
+            self.at = found.end()
+            if flags and flags[3] == ")":
+                return self._flags(flags)
+            opening = f"({flags.group()}" if flags else "("
         inner = self.alternation(depth + 1)
         if self.peek() != ")":
             self.fail("missing )")
         self.at += 1
         return _Atom(f"{opening}{inner.pcre})", None, inner.matches_empty)
 
-    def _rest_with_flags(self, on: str, off: str, depth: int) -> _Atom:
-        """Parse the rest of the group under `(?i)`: its scope is the group, further branches included."""
-        if "m" in on:
-            self.fail("(?m) has no equal")
-        if depth == 0 and self.at < len(self.regex) and self.peek() in "*+?":
-            self.fail("missing argument to repetition operator")
-        rest = self.alternation(depth)
-        return _Atom(f"(?{on}{off}:{rest.pcre})", None, rest.matches_empty, repeatable=False)
+    def _flags(self, flags: re.Match[str]) -> _Atom:
+        """`(?i)` holds to the end of the group, further branches included, in both languages."""
+        if not flags[1] and not flags[2]:
+            self.fail("missing flags")
+        return _Atom(f"({flags.group()}", None, matches_empty=True, repeatable=False)
 
     def escaped(self) -> _Atom:
         self.at += 1

@@ -1,7 +1,42 @@
-"""Rows of the family `route`."""
+"""Rows of the family `route`: route configurations, virtual hosts and routes, their actions and matches aside."""
 
 from __future__ import annotations
 
-from translators.registry.row import Row
+from translators.registry.row import Diagnosed, Handled, Row, diagnosed, handled, ignored
 
-ROWS: tuple[Row, ...] = ()
+_CONFIG = "envoy.config.route.v3.RouteConfiguration"
+_HOST = "envoy.config.route.v3.VirtualHost"
+_ROUTE = "envoy.config.route.v3.Route"
+_STATISTICS = "statistics of Envoy"
+_BUFFERS = "nginx has buffers of its own"
+_TOOLS = "describes the resource to tools"
+_ATTEMPTS = "Envoy's own headers about attempts"
+
+ROWS: tuple[Row, ...] = (
+    *handled(_CONFIG, "name", "virtual_hosts", "ignore_port_in_host_matching"),
+    *handled(_CONFIG, "ignore_path_parameters_in_path_matching", "validate_clusters"),
+    *handled(_CONFIG, "max_direct_response_body_size_bytes"),
+    *diagnosed(_CONFIG, "RT-VHDS", "vhds"),
+    Diagnosed(
+        f"{_CONFIG}.vhost_header",
+        "RT-MATCHER",
+        restricts=True,
+        effect="the route configuration is not served",
+        remedy="choose virtual hosts by the Host header",
+    ),
+    *ignored(_CONFIG, _TOOLS, "metadata"),
+    *handled(_HOST, "name", "routes", "require_tls"),
+    Handled(f"{_HOST}.domains", codes=("RT-SHADOWED", "CFG-INVALID")),
+    Diagnosed(f"{_HOST}.matcher", "RT-MATCHER", restricts=True),
+    *ignored(_HOST, _STATISTICS, "virtual_clusters"),
+    *ignored(_HOST, _ATTEMPTS, "include_request_attempt_count", "include_attempt_count_in_response"),
+    *ignored(_HOST, _ATTEMPTS, "include_is_timeout_retry_header"),
+    *ignored(_HOST, _BUFFERS, "per_request_buffer_limit_bytes", "request_body_buffer_limit"),
+    *ignored(_HOST, _TOOLS, "metadata"),
+    *handled(_ROUTE, "name"),
+    Handled(f"{_ROUTE}.match", codes=("RT-SHADOWED", "RT-FLAT")),
+    *ignored(_ROUTE, _STATISTICS, "stat_prefix"),
+    *ignored(_ROUTE, _BUFFERS, "per_request_buffer_limit_bytes", "request_body_buffer_limit"),
+    *ignored(_ROUTE, _TOOLS, "metadata"),
+    *ignored(_ROUTE, "names spans of Envoy's tracing", "decorator"),
+)

@@ -1,0 +1,142 @@
+"""From the domains of virtual hosts to buckets of the router (mapping.md section 8, steps 0 and 1).
+
+The router looks into the bucket of the exact host, then into those of the suffix wildcards from longest to shortest,
+then into the host-less bucket. Exact domains and `*suffix` domains have buckets of their own; `prefix*` domains and `*`
+share the host-less one, in one ordered list per scope.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from translators.expr import Expr, escape, matches, negate, one_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from schemas import xds
+
+_HOST = re.compile(r"\*?[0-9a-z\-._\[\]:]+\Z")
+_PORT = re.compile(r"(.*[^:]|\[[^\]]*\]):(\d+)\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """How the Host header is compared with domains.
+
+    Attributes:
+        ignores_port: the port is taken off before the comparison.
+        dropped_port: this port alone is taken off (HttpConnectionManager.strip_matching_host_port); 0 = none.
+        drops_dot: a trailing dot is taken off.
+    """
+
+    ignores_port: bool = False
+    dropped_port: int = 0
+    drops_dot: bool = False
+
+    @staticmethod
+    def of(route_config: xds.Message, hcm: xds.Message, listener_port: int) -> Authority:
+        """Read the settings of a RouteConfiguration and its HttpConnectionManager."""
+        return Authority(
+            route_config.ignore_port_in_host_matching or hcm.strip_any_host_port,
+            listener_port if hcm.strip_matching_host_port else 0,
+            hcm.strip_trailing_host_dot,
+        )
+
+    def guards(self, port: str, *, has_dot: bool) -> tuple[Expr, ...]:
+        """Give what must hold of the Host header in a bucket of hosts, which looks at the host without port and dot.
+
+        Args:
+            port: the port in the domains; empty when they have none.
+            has_dot: whether the domains end in a dot.
+        """
+        if self.ignores_port:
+            return ()
+        if port:
+            dot = r"\." if has_dot else "" if self.drops_dot else r"(?<!\.)"
+            return (matches("http_host", rf"{dot}:{port}\z"),)
+        if has_dot:
+            return (matches("http_host", r"\.\z"),)
+        dropped = rf"(?!{self.dropped_port}\z)" if self.dropped_port else ""
+        dot = "" if self.drops_dot else r"|\.\z"
+        return (negate(matches("http_host", rf":{dropped}[^\]]*\z{dot}")),)
+
+    def prefix_guard(self, prefix: str) -> Expr:
+        """Give the condition of a `prefix*` domain: the host begins with the prefix and goes on."""
+        if self.ignores_port:
+            return matches("host", rf"\A{escape(prefix)}(?s:.)")
+        colon = "" if prefix.endswith(":") else ":"
+        dropped = rf"(?!{colon}{self.dropped_port}\z)" if self.dropped_port else ""
+        return matches("http_host", rf"\A{escape(prefix)}{dropped}(?s:.)", ignore_case=True)
+
+    def can_match(self, port: str) -> bool:
+        """Tell whether a domain with this port can match at all."""
+        return not port or not (self.ignores_port or port == str(self.dropped_port))
+
+
+@dataclass(frozen=True, slots=True)
+class HostGroup:
+    """Domains of a virtual host that are translated alike.
+
+    Attributes:
+        name: tells the groups of a virtual host apart; empty for domains without a port.
+        hosts: as in route.hosts, sorted.
+        guards: what the buckets leave open.
+    """
+
+    name: str
+    hosts: tuple[str, ...]
+    guards: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Domains:
+    """The domains of one virtual host.
+
+    Attributes:
+        groups: exact and suffix domains.
+        prefixes: what hosts of `prefix*` domains begin with; the empty text for `*`.
+        unreachable: domains with a port where ports are ignored.
+        broken: domains that are no host names.
+    """
+
+    groups: tuple[HostGroup, ...]
+    prefixes: tuple[str, ...]
+    unreachable: tuple[str, ...]
+    broken: tuple[str, ...]
+
+
+def read_domains(domains: Iterable[str], authority: Authority) -> Domains:
+    """Sort the domains of a virtual host into buckets."""
+    hosts: dict[tuple[str, bool], set[str]] = {}
+    prefixes: list[str] = []
+    unreachable: list[str] = []
+    broken: list[str] = []
+    for domain in dict.fromkeys(domains):
+        lowered = domain.lower()
+        if lowered.endswith("*"):
+            prefixes.append(lowered[:-1])
+            continue
+        with_port = _PORT.match(lowered)
+        host, port = (with_port[1], with_port[2]) if with_port else (lowered, "")
+        host_key = host.removesuffix(".")
+        if not _HOST.match(host_key):
+            broken.append(domain)
+        elif not authority.can_match(port):
+            unreachable.append(domain)
+        else:
+            has_dot = host_key != host and not authority.ignores_port
+            hosts.setdefault((port, has_dot), set()).add(host_key)
+    groups = tuple(_group(port, has_dot, hosts[port, has_dot], authority) for port, has_dot in sorted(hosts))
+    return Domains(groups, tuple(prefixes), tuple(unreachable), tuple(broken))
+
+
+def _group(port: str, has_dot: bool, hosts: set[str], authority: Authority) -> HostGroup:  # noqa: FBT001 - part of a key
+    """Build a group; the router's wildcard also takes the bare suffix, Envoy's does not (mapping.md section 14.22)."""
+    bare = sorted(host[1:] for host in hosts if host.startswith("*"))
+    guards = authority.guards(port, has_dot=has_dot)
+    if bare:
+        guards = (negate(one_of("host", bare)), *guards)
+    return HostGroup(f"{'.' if has_dot else ''}{':' + port if port else ''}", tuple(sorted(hosts)), guards)

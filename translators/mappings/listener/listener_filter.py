@@ -1,0 +1,29 @@
+"""Listener.listener_filters.
+
+Source: envoy.config.listener.v3.ListenerFilter, by type or, where older configurations give only a name, by name.
+Target: none. tls_inspector, http_inspector and original_dst are what nginx does anyway, proxy_protocol is a setting of
+    the node's port; the others have no counterpart.
+Fidelity: E for the inspectors, A for proxy_protocol, N for the others.
+Differs: PROXY protocol is spoken per port of the node.
+Diagnostics: LST-LFILTER.
+See: mapping.md section 4.3.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from schemas import xds
+    from translators.findings import Findings
+    from translators.where import Where
+
+_IMPLIED = ("tls_inspector", "http_inspector", "original_dst", "proxy_protocol")
+
+
+def apply(listener: xds.Message, _draft: Any, at: Where, findings: Findings) -> None:
+    """Report the filters that have no effect."""
+    for index, listed in enumerate(listener.listener_filters):
+        kind = listed.typed_config.type_url or listed.name
+        if not any(f".{implied}" in f".{kind}" for implied in _IMPLIED):
+            findings.report("LST-LFILTER", at.item("listener_filters", listed.name or index), value=kind)

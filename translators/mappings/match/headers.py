@@ -1,0 +1,137 @@
+"""RouteMatch.headers.
+
+Source: envoy.config.route.v3.HeaderMatcher, the deprecated specifiers too; semantics of HeaderUtility::matchHeaders.
+Target: `methods` for one exact `:method`, else expressions over `http_*` and nginx's variables for pseudo-headers.
+Fidelity: E for single headers.
+Differs: nginx joins repeated headers with `, `, Envoy with `,`; `-` and `_` are one character in nginx's names.
+Diagnostics: RT-HEADER, RT-REGEX.
+See: mapping.md section 5.5.1.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from translators import expr
+from translators.element import element
+from translators.mappings.match.string_match import StringTest, literal_test, regex_test, test_of
+from translators.regex import RegexError
+
+if TYPE_CHECKING:
+    from schemas import xds
+    from translators.expr import Expr
+    from translators.findings import Findings
+    from translators.match_draft import MatchDraft
+    from translators.where import Where
+
+METHODS = frozenset(["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "CONNECT", "TRACE", "PURGE"])
+_PSEUDO_HEADERS = {
+    ":method": "request_method",
+    ":authority": "http_host",
+    ":path": "real_request_uri",
+    ":scheme": "scheme",
+}
+_NAME = re.compile(r"[A-Za-z0-9_-]+\Z")
+_FORWARDED_PROTO = "x-forwarded-proto"
+_DEPRECATED_LITERALS = {
+    "exact_match": "exact",
+    "prefix_match": "prefix",
+    "suffix_match": "suffix",
+    "contains_match": "contains",
+}
+
+
+def apply(match: xds.Message, draft: MatchDraft, at: Where, findings: Findings) -> None:
+    """Translate all header matchers; they hold together."""
+    for index, header in enumerate(match.headers):
+        method = _plain_method(header)
+        if method and not draft.methods:
+            draft.methods = (method,)
+            continue
+        name = header.name.lower()
+        if name not in _PSEUDO_HEADERS and not _NAME.match(name):
+            draft.widen("RT-HEADER", element(at, "headers", match.headers, index), findings, value=name)
+            continue
+        try:
+            condition = _condition(header, name, draft)
+        except RegexError as error:
+            draft.widen("RT-REGEX", element(at, "headers", match.headers, index), findings, value=str(error))
+            continue
+        if condition is None:
+            draft.widen("RT-HEADER", element(at, "headers", match.headers, index), findings, value=name)
+            continue
+        if "-" in name or "_" in name:
+            draft.colliding_headers.append(element(at, "headers", match.headers, index))
+        draft.require(condition)
+
+
+def _plain_method(header: xds.Message) -> str:
+    """Give the method of a matcher that `methods` can say; empty otherwise."""
+    if header.name != ":method" or header.invert_match:
+        return ""
+    method = header.exact_match
+    if header.WhichOneof("header_match_specifier") == "string_match" and not header.string_match.ignore_case:
+        method = header.string_match.exact
+    return method if method in METHODS else ""
+
+
+def _condition(header: xds.Message, name: str, draft: MatchDraft) -> Expr | None:
+    variable = _PSEUDO_HEADERS.get(name) or "http_" + name.replace("-", "_")
+    if name != _FORWARDED_PROTO:
+        return _header_condition(header, variable)
+    by_scheme = _header_condition(header, "scheme")
+    if draft.is_proto_overwritten or by_scheme is None:
+        return by_scheme
+    by_header = _header_condition(header, variable)
+    return by_header and expr.any_of(
+        (
+            expr.all_of((expr.present(variable), by_header)),
+            expr.all_of((expr.absent(variable), by_scheme)),
+        )
+    )
+
+
+def _header_condition(header: xds.Message, variable: str) -> Expr | None:
+    """Translate a matcher over a variable; None when it cannot be expressed.
+
+    A missing header matches no value, inverted or not, unless it is to be treated as empty.
+    """
+    kind = header.WhichOneof("header_match_specifier")
+    if kind in (None, "present_match"):
+        return _presence(header, variable, wanted=kind is None or header.present_match)
+    test = _test(header, kind, variable)
+    if test is None:
+        return None
+    counts_missing = header.treat_missing_header_as_empty
+    if not header.invert_match:
+        if counts_missing and test.matches_empty:
+            return expr.any_of((expr.absent(variable), test.holds))
+        return test.holds
+    if counts_missing and not test.matches_empty:
+        return expr.negate(test.holds)
+    if test.holds == expr.present(variable):
+        return expr.NEVER
+    return expr.all_of((expr.present(variable), expr.negate(test.holds)))
+
+
+def _presence(header: xds.Message, variable: str, *, wanted: bool) -> Expr:
+    wanted = wanted != header.invert_match
+    if header.treat_missing_header_as_empty:
+        return expr.ALWAYS if wanted else expr.NEVER
+    return expr.present(variable) if wanted else expr.absent(variable)
+
+
+def _test(header: xds.Message, kind: str, variable: str) -> StringTest | None:
+    if kind == "string_match":
+        return test_of(header.string_match, variable)
+    if kind == "safe_regex_match":
+        return regex_test(header.safe_regex_match.regex, variable)
+    if kind == "range_match":
+        return StringTest(
+            expr.integer_range(variable, header.range_match.start, header.range_match.end), matches_empty=False
+        )
+    text = getattr(header, kind)
+    if not text:
+        return StringTest(expr.present(variable), matches_empty=True)
+    return literal_test(_DEPRECATED_LITERALS[kind], text, variable)

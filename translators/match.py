@@ -1,0 +1,57 @@
+"""Translate a RouteMatch through the rows of its fields."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from google.protobuf.unknown_fields import UnknownFieldSet
+
+from translators import dispatch
+from translators.element import element
+from translators.match_draft import MatchDraft
+
+if TYPE_CHECKING:
+    from schemas import xds
+    from translators.findings import Findings
+    from translators.path_key import PathView
+    from translators.where import Where
+
+_UNKNOWN_EFFECT = "a condition that this version does not know: the route is left out"
+
+
+def translate_match(
+    match: xds.Message, view: PathView, at: Where, findings: Findings, *, is_proto_overwritten: bool = False
+) -> MatchDraft:
+    """Translate a RouteMatch.
+
+    Args:
+        match: envoy.config.route.v3.RouteMatch.
+        view: what path conditions look at.
+        at: where the match stands.
+        findings: receives the diagnostics.
+        is_proto_overwritten: Envoy sets x-forwarded-proto itself before it chooses the route.
+
+    Returns:
+        Keys and conditions; see there how what cannot be expressed is marked.
+    """
+    draft = MatchDraft(view, is_proto_overwritten)
+    _cover(match, draft, at, findings)
+    for index, header in enumerate(match.headers):
+        _cover_test(header, draft, element(at, "headers", match.headers, index), findings)
+    for index, parameter in enumerate(match.query_parameters):
+        _cover_test(parameter, draft, element(at, "query_parameters", match.query_parameters, index), findings)
+    return draft
+
+
+def _cover_test(matcher: xds.Message, draft: MatchDraft, at: Where, findings: Findings) -> None:
+    _cover(matcher, draft, at, findings)
+    if matcher.HasField("string_match"):
+        _cover(matcher.string_match, draft, at.field("string_match"), findings)
+
+
+def _cover(message: xds.Message, draft: MatchDraft, at: Where, findings: Findings) -> None:
+    """Apply the rows of a message; what restricts the match and is not understood makes it inexact."""
+    if not dispatch.apply(message, draft, at, findings):
+        draft.is_exact = False
+    for unknown in UnknownFieldSet(message):
+        draft.widen("CFG-UNKNOWN-FIELD", at.field(f"#{unknown.field_number}"), findings, effect=_UNKNOWN_EFFECT)

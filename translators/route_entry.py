@@ -1,0 +1,138 @@
+"""The ordered list of a virtual host: one entry per part of each route, in the order of Envoy's first match."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import TYPE_CHECKING
+
+from schemas.records import Severity
+from translators import action, dispatch
+from translators.element import element
+from translators.match import translate_match
+from translators.path_key import ANY_PATH, PathMatch
+from translators.route_context import Part
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from schemas import xds
+    from translators.expr import Expr
+    from translators.findings import Findings
+    from translators.match_draft import MatchDraft
+    from translators.path_key import PathView
+    from translators.route_context import RouteContext
+    from translators.where import Where
+
+BLOCKED = Part(
+    fields={"plugins": {"fault-injection": {"abort": {"http_status": 503, "body": ""}}}},
+    is_blocking=True,
+)
+_COLLISION_EFFECT = "a header whose name differs by `-` and `_` only satisfies the matcher too"
+_COLLISION_REMEDY = "drop such headers before the proxy, or match on another header"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One APISIX route to be.
+
+    Attributes:
+        identity: of the Envoy route within its virtual host, position-free (mapping.md section 10).
+        title: the Envoy route's name, for people.
+        at: where the Envoy route stands; None for entries that stand for no route.
+        path: the path condition.
+        methods: as in route.methods.
+        conditions: the match's and the part's.
+        part: what is done.
+    """
+
+    identity: str
+    title: str
+    at: Where | None
+    part: Part
+    path: PathMatch = ANY_PATH
+    methods: tuple[str, ...] = ()
+    conditions: tuple[Expr, ...] = field(default=())
+
+    @property
+    def is_conditional(self) -> bool:
+        """Tell whether anything but path and host is required."""
+        return bool(self.conditions or self.methods)
+
+
+def virtual_host_entries(context: RouteContext, view: PathView, at: Where, findings: Findings) -> list[Entry]:
+    """List what a virtual host does, its closing answer to requests that no route takes included.
+
+    Args:
+        context: with the virtual host.
+        view: what path conditions look at.
+        at: the virtual host.
+        findings: receives the diagnostics.
+    """
+    virtual_host = context.virtual_host
+    if virtual_host is None:
+        return terminal_entries(context, at, findings)
+    if not dispatch.apply(virtual_host, None, at, findings):
+        return [Entry("blocked", "", None, BLOCKED)]
+    entries = _fixed("require_tls", action.require_tls_parts(context, at, findings))
+    identities = route_identities(virtual_host.routes)
+    for index, route in enumerate(virtual_host.routes):
+        place = element(at, "routes", virtual_host.routes, index)
+        entries += _route_entries(route, identities[index], context, view, place, findings)
+    return entries + terminal_entries(context, at, findings)
+
+
+def terminal_entries(context: RouteContext, at: Where, findings: Findings) -> list[Entry]:
+    """List the answer to requests that no route takes."""
+    return _fixed("terminal", action.terminal_parts(context, at, findings))
+
+
+def _fixed(identity: str, parts: Sequence[Part]) -> list[Entry]:
+    return [Entry(identity, "", None, part, conditions=part.conditions) for part in parts]
+
+
+def _route_entries(
+    route: xds.Message, identity: str, context: RouteContext, view: PathView, at: Where, findings: Findings
+) -> list[Entry]:
+    is_open = dispatch.apply(route, None, at, findings)
+    overwrites = context.hcm.use_remote_address.value and not context.hcm.xff_num_trusted_hops
+    match = translate_match(route.match, view, at.field("match"), findings, is_proto_overwritten=bool(overwrites))
+    if not match.is_possible:
+        return []
+    parts = action.build_parts(route, context, at, findings)
+    if not is_open or not match.is_exact:
+        # Fail closed: a condition is missing, so the entry matches more than the route. Only denying may do that.
+        parts = [part for part in parts if part.is_blocking]
+    _note_collisions(match, parts, findings)
+    return [
+        Entry(identity, route.name, at, part, match.path, match.methods, (*match.conditions, *part.conditions))
+        for part in parts
+    ]
+
+
+def _note_collisions(match: MatchDraft, parts: Sequence[Part], findings: Findings) -> None:
+    """Report headers that a client can forge under another name, where access depends on them (section 14.25)."""
+    if match.colliding_headers and any(part.is_blocking for part in parts):
+        for place in match.colliding_headers:
+            findings.report(
+                "RT-HEADER", place, severity=Severity.WARN, effect=_COLLISION_EFFECT, remedy=_COLLISION_REMEDY
+            )
+
+
+def route_identities(routes: Sequence[xds.Message]) -> list[str]:
+    """Name the routes of a virtual host so that inserting one renames no other.
+
+    A route is known by its name where that is unique, else by its match; equal matches are counted.
+    """
+    names = Counter(route.name for route in routes)
+    seen: Counter[str] = Counter()
+    identities = []
+    for route in routes:
+        if route.name and names[route.name] == 1:
+            identities.append(f"name:{route.name}")
+            continue
+        match = blake2b(route.match.SerializeToString(deterministic=True), digest_size=10).hexdigest()
+        identities.append(f"match:{match}:{seen[match]}" if seen[match] else f"match:{match}")
+        seen[match] += 1
+    return identities
