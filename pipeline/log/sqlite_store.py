@@ -10,16 +10,15 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 
 from pipeline.log.contract import (
-    BrokenTopicError,
     Ends,
     Headers,
     NewRecord,
-    OffsetBelowStartError,
     Record,
     TopicSpec,
     TopicState,
     WriterFencedError,
 )
+from pipeline.log.refusal import DEFAULT_MAX_MESSAGE_BYTES, cannot_truncate, check_sizes, check_start, no_such_topic
 from pipeline.log.sqlite_file import immediate, snapshot
 from pipeline.topics import refuse_unfit
 
@@ -66,7 +65,7 @@ def find_topic(connection: sqlite3.Connection, name: str) -> Topic:
     """
     row = connection.execute("SELECT id, name, start_offset, next_offset FROM topic WHERE name = ?", (name,)).fetchone()
     if row is None:
-        raise BrokenTopicError(f"{name}: no such topic; create it with `meshferry topics apply`")
+        raise no_such_topic(name)
     return Topic(*row)
 
 
@@ -119,10 +118,7 @@ def read(connection: sqlite3.Connection, name: str, start: int, end: int | None 
     """
     with snapshot(connection):
         topic = find_topic(connection, name)
-        if start < topic.start:
-            raise OffsetBelowStartError(name, start, topic.start)
-        if start > topic.next:
-            raise BrokenTopicError(past_end(name, start, topic.next))
+        check_start(name, start, Ends(topic.start, topic.next))
         stop = topic.next if end is None else min(end, topic.next)
         rows = connection.execute(
             "SELECT place, key, value, headers, time_ms FROM record WHERE place >= ? AND place < ? ORDER BY place",
@@ -139,14 +135,6 @@ def read(connection: sqlite3.Connection, name: str, start: int, end: int | None 
                 break
         rows.close()
         return batch
-
-
-def past_end(name: str, offset: int, end: int) -> str:
-    """Say that a reader is ahead of the log."""
-    return (
-        f"{name}: offset {offset} lies past the end {end}: the topic was made anew or lost records; "
-        "read it from its start"
-    )
 
 
 def open_writer(connection: sqlite3.Connection, name: str) -> int:
@@ -178,7 +166,8 @@ def append(
 
 
 def _insert(connection: sqlite3.Connection, topic: Topic, records: Sequence[NewRecord]) -> list[int]:
-    _check_sizes(connection, topic, records)
+    limit_bytes = config_of(connection, topic.id).get("max.message.bytes", DEFAULT_MAX_MESSAGE_BYTES)
+    check_sizes(topic.name, records, int(limit_bytes))
     time_ms = time.time_ns() // 1_000_000
     offsets = list(range(topic.next, topic.next + len(records)))
     connection.executemany(
@@ -190,19 +179,6 @@ def _insert(connection: sqlite3.Connection, topic: Topic, records: Sequence[NewR
     )
     connection.execute("UPDATE topic SET next_offset = ? WHERE id = ?", (topic.next + len(records), topic.id))
     return offsets
-
-
-def _check_sizes(connection: sqlite3.Connection, topic: Topic, records: Sequence[NewRecord]) -> None:
-    limit = config_of(connection, topic.id).get("max.message.bytes")
-    for record in records:
-        size_bytes = len(record.key) + len(record.value or b"")
-        if limit is not None and size_bytes > int(limit):
-            raise ValueError(too_large(topic.name, record.key, size_bytes, int(limit)))
-
-
-def too_large(topic: str, key: str, size_bytes: int, limit_bytes: int) -> str:
-    """Say that a record exceeds the topic's limit."""
-    return f"{topic}: record {key} has {size_bytes} bytes, max.message.bytes of the topic is {limit_bytes}"
 
 
 def claim(connection: sqlite3.Connection, group: str, topics: Sequence[str]) -> dict[str, Claim]:
@@ -240,9 +216,15 @@ def commit_step(connection: sqlite3.Connection, held: Claim, sink: str, results:
 
 
 def truncate(connection: sqlite3.Connection, name: str, before_offset: int) -> None:
-    """Drop the records below an offset and move the log's start there; never back, never past the end."""
+    """Drop the records below an offset and move the log's start there; never back, never past the end.
+
+    Raises:
+        BrokenTopicError: the topic is compacted only; as with a broker, only `delete` topics lose records by offset.
+    """
     with immediate(connection):
         topic = find_topic(connection, name)
+        if "delete" not in config_of(connection, topic.id).get("cleanup.policy", "delete"):
+            raise cannot_truncate(name)
         start = max(topic.start, min(before_offset, topic.next))
         connection.execute("DELETE FROM record WHERE place >= ? AND place < ?", (topic.place(0), topic.place(start)))
         connection.execute("UPDATE topic SET start_offset = ? WHERE id = ?", (start, topic.id))

@@ -27,4 +27,4 @@ def open_log(url: str) -> Log:
         from pipeline.log.kafka import KafkaLog  # noqa: PLC0415 - aiokafka is slow to import
 
         return KafkaLog.from_url(url)
-    raise ValueError(f"log URL {url!r}: use sqlite:///path/log.db or kafka://host:9092,host2:9092")
+    raise ValueError(f"log URL with scheme {scheme!r}: use sqlite:///path/log.db or kafka://host:9092,host2:9092")

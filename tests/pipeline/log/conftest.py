@@ -1,0 +1,145 @@
+"""The two logs, and what only tests do to them."""
+
+from __future__ import annotations
+
+import itertools
+import sqlite3
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+from aiokafka import AIOKafkaProducer
+
+from pipeline.log import NewRecord, TopicSpec, open_log
+from pipeline.log import sqlite_store as store
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+
+    from pipeline.log import Log
+
+COMPACTED = {"cleanup.policy": "compact", "segment.ms": "1", "min.cleanable.dirty.ratio": "0.001"}
+"""Compacted by a broker as soon as its cleaner looks."""
+
+
+class Backend(Protocol):
+    """A log's address, and what only the other side of the log can do."""
+
+    url: str
+    tells_zombies: bool
+    """A worker that lost its topic ends with WriterFencedError; in a consumer group it waits for its next turn."""
+
+    def named(self, client: str) -> str:
+        """Give the URL with a name for the client."""
+
+    def unfinished(self, topic: str, *, is_finished: bool) -> AbstractAsyncContextManager[None]:
+        """Hold a transaction with one record `intruder` open; aborted at the end, or left when `is_finished` is False."""
+
+    async def compacted(self, log: Log, topic: str) -> None:
+        """Have the topic compacted once."""
+
+
+class SQLiteBackend:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.url = f"sqlite://{path}"
+        self.tells_zombies = True
+
+    def named(self, client: str) -> str:
+        return self.url
+
+    @asynccontextmanager
+    async def unfinished(self, topic: str, *, is_finished: bool) -> AsyncIterator[None]:
+        connection = sqlite3.connect(self.path, isolation_level=None)
+        connection.execute("BEGIN IMMEDIATE")
+        found = store.find_topic(connection, topic)
+        store._insert(connection, found, [NewRecord("intruder", b"never seen")])
+        yield
+        if is_finished:
+            connection.execute("ROLLBACK")
+        connection.close()
+
+    async def compacted(self, log: Log, topic: str) -> None:
+        await log.compact(topic)
+
+
+class KafkaBackend:
+    def __init__(self, bootstrap: str) -> None:
+        self.bootstrap = bootstrap
+        self.url = f"kafka://{bootstrap}?timeout_ms=5000"
+        self.tells_zombies = False
+
+    def named(self, client: str) -> str:
+        return f"{self.url}&client_id={client}"
+
+    @asynccontextmanager
+    async def unfinished(self, topic: str, *, is_finished: bool) -> AsyncIterator[None]:
+        producer = AIOKafkaProducer(bootstrap_servers=self.bootstrap, transactional_id=f"intruder-{topic}")
+        async with producer:
+            await producer.begin_transaction()
+            await producer.send_and_wait(topic, b"never seen", b"intruder", 0)
+            yield
+            if is_finished:
+                await producer.abort_transaction()
+
+    async def compacted(self, log: Log, topic: str) -> None:
+        """Append, which closes segments, until the cleaner has removed something."""
+        before = (await log.ends(topic)).next
+        count = await count_below(log, topic, before)
+        writer = await log.writer(f"filler-{topic}")
+        for number in itertools.count():
+            await writer.append(topic, [NewRecord(f"filler {number}", b"")])
+            if await count_below(log, topic, before) < count:
+                return
+
+
+async def count_below(log: Log, topic: str, end: int) -> int:
+    return sum([sum(record.offset < end for record in batch) async for batch in log.read(topic, 0)])
+
+
+@pytest.fixture(params=["sqlite", pytest.param("kafka", marks=pytest.mark.kafka)])
+def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
+    """One log after the other."""
+    if request.param == "kafka":
+        return KafkaBackend(request.getfixturevalue("kafka").bootstrap)
+    return SQLiteBackend(tmp_path / "log.db")
+
+
+@pytest.fixture
+async def log(backend: Backend) -> AsyncIterator[Log]:
+    async with open_log(backend.url) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def other(backend: Backend) -> AsyncIterator[Log]:
+    """The same log, opened again as another process would."""
+    async with open_log(backend.url) as opened:
+        yield opened
+
+
+_NUMBERS = itertools.count()
+
+
+@pytest.fixture
+def name(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], str]:
+    """Names that no other test has used, on this broker either."""
+    unique = f"{tmp_path.parent.name}-{next(_NUMBERS)}"
+    return lambda what: f"test.{unique}.{what}"
+
+
+@pytest.fixture
+async def topic(log: Log, name: Callable[[str], str]) -> str:
+    """A compacted topic that nobody compacts meanwhile."""
+    spec = TopicSpec(name("topic"), {"cleanup.policy": "compact"})
+    await log.apply([spec])
+    return spec.name
+
+
+@pytest.fixture
+async def sink(log: Log, name: Callable[[str], str]) -> str:
+    """Where a transform writes to."""
+    spec = TopicSpec(name("sink"), {"cleanup.policy": "compact"})
+    await log.apply([spec])
+    return spec.name
