@@ -1,0 +1,107 @@
+"""Put a unit together from the index: which resources in which order, normative for the translators."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from producers.cut_cluster import cut_cluster, cut_secrets
+from producers.cut_http import chosen_virtual_hosts, cut_references, cut_route_configuration, reference_clusters
+from producers.cut_view import cut_view
+from schemas import xds
+from schemas.records import Resource, Role, UnitKind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from producers.index import Index
+    from producers.unit_key import UnitName
+
+    Resources = tuple[Resource, ...] | None
+
+
+def cut(name: UnitName, index: Index) -> Resources:
+    """Give the resources of a unit, or None when there is no such unit (any more)."""
+    return CUTS[name.kind](name, index)
+
+
+def version_info(name: UnitName, index: Index) -> str:
+    """Give the version of the resource that a unit is about; empty when it is about several."""
+    if name.kind not in SUBJECT_TYPES:
+        return ""
+    entry = index.image.get(SUBJECT_TYPES[name.kind], name.parts[0])
+    return "" if entry is None else entry.version_info
+
+
+def _secret(name: UnitName, index: Index) -> Resources:
+    entry = index.image.get(xds.SECRET, name.parts[0])
+    return None if entry is None else (Resource(Role.SUBJECT, xds.SECRET, name.parts[0], entry.body),)
+
+
+def _cluster(name: UnitName, index: Index) -> Resources:
+    facts = index.clusters.get(name.parts[0])
+    if facts is None:
+        return None
+    return cut_cluster(name.parts[0], facts, index.image, index.cluster_use.distinct(name.parts[0]))
+
+
+def _tls(name: UnitName, index: Index) -> Resources:
+    contexts = index.contexts.get(name.parts[0])
+    if contexts is None:
+        return None
+    named = sorted((f"{scope.listener}/{scope.chain}", facts.body) for scope, facts in contexts.items())
+    secrets = {secret for facts in contexts.values() for secret in facts.secrets}
+    subjects = (Resource(Role.SUBJECT, xds.DOWNSTREAM_TLS_CONTEXT, place, body) for place, body in named)
+    return (*subjects, *cut_secrets(secrets, index.image))
+
+
+def _http(name: UnitName, index: Index) -> Resources:
+    listener, chain_id, route_configuration, virtual_host = name.parts
+    facts = index.listeners.get(listener)
+    chain = None if facts is None else facts.chains.get(chain_id)
+    if chain is None or chain.http is None or chain.http.table is None:
+        return None
+    table = index.routes.tables.get(chain.http.table)
+    if table is None or chain.http.table.name != route_configuration:
+        return None
+    chosen = chosen_virtual_hosts(table, None if name.is_any_host else virtual_host)
+    if chosen is None:
+        return None
+    return (
+        Resource(Role.SUBJECT, xds.LISTENER, listener, chain.http.listener_body),
+        cut_route_configuration(table, chosen, takes_any_host=name.is_any_host),
+        *cut_references(chosen, index.clusters),
+        *_siblings(listener, index),
+    )
+
+
+def _siblings(listener: str, index: Index) -> list[Resource]:
+    names = index.neighbours(listener)
+    return [Resource(Role.SIBLING, xds.LISTENER, name, index.listeners[name].address_stub) for name in names]
+
+
+def _stream(name: UnitName, index: Index) -> Resources:
+    facts = index.listeners.get(name.parts[0])
+    if facts is None or facts.stream_body is None:
+        return None
+    subject = Resource(Role.SUBJECT, xds.LISTENER, name.parts[0], facts.stream_body)
+    return (subject, *reference_clusters(facts.stream_references.clusters, index.clusters))
+
+
+def _view(_: UnitName, index: Index) -> Resources:
+    return cut_view(((listener, facts.stub) for listener, facts in index.listeners.items()), index.others)
+
+
+CUTS: dict[UnitKind, Callable[[UnitName, Index], Resources]] = {
+    UnitKind.SECRET: _secret,
+    UnitKind.CLUSTER: _cluster,
+    UnitKind.TLS: _tls,
+    UnitKind.HTTP: _http,
+    UnitKind.STREAM: _stream,
+    UnitKind.VIEW: _view,
+}
+SUBJECT_TYPES = {
+    UnitKind.SECRET: xds.SECRET,
+    UnitKind.CLUSTER: xds.CLUSTER,
+    UnitKind.HTTP: xds.LISTENER,
+    UnitKind.STREAM: xds.LISTENER,
+}

@@ -1,0 +1,54 @@
+"""Cut units of the kind `http`: one virtual host of one chain, or all its `*` and prefix-wildcard domains together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from producers.route_table import is_any_host
+from producers.traversal import body_of, copy_without
+from schemas import xds
+from schemas.records import Resource, Role
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from producers.cut_cluster import ClusterFacts
+    from producers.route_table import RouteTable, VirtualHostFacts
+
+
+def chosen_virtual_hosts(table: RouteTable, virtual_host: str | None) -> list[VirtualHostFacts] | None:
+    """Choose the virtual hosts of a unit, by name so that their place in the RouteConfiguration does not matter.
+
+    Args:
+        table: the RouteConfiguration.
+        virtual_host: the one of the unit; None for the unit of all `*` and prefix-wildcard domains.
+
+    Returns:
+        The virtual hosts, or None when there is no such unit.
+    """
+    if virtual_host is None:
+        return [facts for _, facts in sorted(table.virtual_hosts.items()) if facts.has_any_host]
+    facts = table.virtual_hosts.get(virtual_host)
+    return [facts] if facts is not None and facts.has_host else None
+
+
+def cut_route_configuration(table: RouteTable, chosen: Iterable[VirtualHostFacts], *, takes_any_host: bool) -> Resource:
+    """Reduce a RouteConfiguration to some virtual hosts and to one sort of domains."""
+    reduced = type(table.message).FromString(table.frame)
+    for facts in chosen:
+        virtual_host = table.message.virtual_hosts[facts.place]
+        copy = reduced.virtual_hosts.add()
+        copy.CopyFrom(copy_without(virtual_host, "domains"))
+        copy.domains.extend(d for d in virtual_host.domains if is_any_host(d) == takes_any_host)
+    return Resource(Role.SUBJECT, xds.ROUTE_CONFIGURATION, table.message.name, body_of(reduced))
+
+
+def cut_references(chosen: Iterable[VirtualHostFacts], clusters: dict[str, ClusterFacts]) -> list[Resource]:
+    """Give the clusters that virtual hosts name and that are known."""
+    return reference_clusters({name for facts in chosen for name in facts.references.clusters}, clusters)
+
+
+def reference_clusters(names: Iterable[str], clusters: dict[str, ClusterFacts]) -> list[Resource]:
+    """Give the clusters of these names that are known, without endpoints."""
+    known = [(name, clusters[name]) for name in sorted(names) if name in clusters]
+    return [Resource(Role.REFERENCE, xds.CLUSTER, name, facts.reference_body) for name, facts in known]

@@ -1,0 +1,175 @@
+"""The index behind the cutter: facts about every resource, and which units a changed resource touches."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from producers.cluster_use import NOTHING, ClusterUse, User
+from producers.cut_cluster import read_cluster
+from producers.cut_view import CUT_TYPES
+from producers.listener import read_listener
+from producers.relation import Relation
+from producers.route_index import RouteIndex, Scope
+from producers.route_table import TableKey, read_table
+from producers.unit_key import UnitName
+from schemas import xds
+from schemas.records import UnitKind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from producers.chain import ChainFacts, TLSFacts
+    from producers.cut_cluster import ClusterFacts
+    from producers.image import Delta, Image, ResourceKey
+    from producers.listener import ListenerFacts
+
+
+class Index:
+    """Facts and relations. `replay` is the only writer; the rest is read by producers/cut.py."""
+
+    def __init__(self, view: str, image: Image) -> None:
+        self.image = image
+        self.view = UnitName(UnitKind.VIEW, (view,))
+        self.clusters: dict[str, ClusterFacts] = {}
+        self.listeners: dict[str, ListenerFacts] = {}
+        self.contexts: dict[str, dict[Scope, TLSFacts]] = {}
+        self.others: set[ResourceKey] = set()
+        self.cluster_use = ClusterUse()
+        self.routes = RouteIndex(self.cluster_use)
+        self._assignments: Relation[str, str] = Relation()
+        self._cluster_secrets: Relation[str, str] = Relation()
+        self._context_secrets: Relation[Scope, str] = Relation()
+        self._ports: Relation[str, int] = Relation()
+        self._replays: dict[str, Callable[[str], set[UnitName]]] = {
+            xds.SECRET: self._replay_secret,
+            xds.CLUSTER: self._replay_cluster,
+            xds.CLUSTER_LOAD_ASSIGNMENT: self._replay_assignment,
+            xds.ROUTE_CONFIGURATION: self._replay_route_configuration,
+            xds.LISTENER: self._replay_listener,
+        }
+
+    def replay(self, delta: Delta) -> set[UnitName]:
+        """Follow a delta of the image and give the units that it may change."""
+        dirty: set[UnitName] = set()
+        for key in delta.changed:
+            if key.type_url in CUT_TYPES:
+                dirty |= self._replays[key.type_url](key.name)
+            else:
+                dirty |= self._replay_other(key)
+        return dirty
+
+    def neighbours(self, listener: str) -> list[str]:
+        """Give the listeners on the port of a listener that opens none itself, but on another address."""
+        facts = self.listeners[listener]
+        if facts.is_bound or not facts.port:
+            return []
+        return sorted(
+            name
+            for name in self._ports.owners(facts.port) - {listener}
+            if self.listeners[name].address != facts.address
+        )
+
+    def is_warming(self, name: UnitName) -> bool:
+        """Tell whether a unit's chain waits for a RouteConfiguration: what is published for it stays."""
+        if name.kind is not UnitKind.HTTP or name.scope[0] not in self.listeners:
+            return False
+        chain = self.listeners[name.scope[0]].chains.get(name.scope[1])
+        if chain is None or chain.http is None or chain.http.table is None:
+            return False
+        return chain.http.table not in self.routes.tables
+
+    def _replay_secret(self, name: str) -> set[UnitName]:
+        dirty = {UnitName(UnitKind.SECRET, (name,))}
+        dirty |= {UnitName(UnitKind.CLUSTER, (cluster,)) for cluster in self._cluster_secrets.owners(name)}
+        for scope in self._context_secrets.owners(name):
+            tls = self.listeners[scope.listener].chains[scope.chain].tls
+            if tls is not None:
+                dirty.add(UnitName(UnitKind.TLS, (tls.snis,)))
+        return dirty
+
+    def _replay_assignment(self, name: str) -> set[UnitName]:
+        return {UnitName(UnitKind.CLUSTER, (cluster,)) for cluster in self._assignments.owners(name)}
+
+    def _replay_cluster(self, name: str) -> set[UnitName]:
+        before = self.clusters.pop(name, None)
+        entry = self.image.get(xds.CLUSTER, name)
+        after = None if entry is None else read_cluster(entry.message)
+        if after is not None:
+            self.clusters[name] = after
+        self._assignments.replace(name, {after.assignment} - {""} if after else set())
+        self._cluster_secrets.replace(name, after.secrets if after else set())
+        dirty = {UnitName(UnitKind.CLUSTER, (name,))}
+        if (before.reference_body if before else None) != (after.reference_body if after else None):
+            for user in self.cluster_use.users(name):
+                dirty |= self.routes.units_of_user(user)
+        return dirty
+
+    def _replay_route_configuration(self, name: str) -> set[UnitName]:
+        key = TableKey(name)
+        entry = self.image.get(xds.ROUTE_CONFIGURATION, name)
+        before = self.routes.tables.get(key)
+        return self.routes.replace_table(key, None if entry is None else read_table(entry.message, before))
+
+    def _replay_other(self, key: ResourceKey) -> set[UnitName]:
+        if self.image.get(*key) is None:
+            self.others.discard(key)
+        else:
+            self.others.add(key)
+        return {self.view}
+
+    def _replay_listener(self, name: str) -> set[UnitName]:
+        before = self.listeners.pop(name, None)
+        entry = self.image.get(xds.LISTENER, name)
+        after = None if entry is None else read_listener(entry.message)
+        if after is not None:
+            self.listeners[name] = after
+        dirty = {self.view, UnitName(UnitKind.STREAM, (name,))}
+        clusters = self.cluster_use.replace(User(None, name), after.stream_references if after else NOTHING)
+        dirty |= {UnitName(UnitKind.CLUSTER, (cluster,)) for cluster in clusters}
+        old, new = before.chains if before else {}, after.chains if after else {}
+        for chain in old.keys() | new.keys():
+            dirty |= self._replay_routes(Scope(name, chain), old.get(chain), new.get(chain))
+            dirty |= self._replay_tls(Scope(name, chain), old.get(chain), new.get(chain))
+        return dirty | self._replay_port(name, before, after)
+
+    def _replay_routes(self, scope: Scope, before: ChainFacts | None, after: ChainFacts | None) -> set[UnitName]:
+        old, new = before.http if before else None, after.http if after else None
+        dirty: set[UnitName] = set()
+        if old is not None and old.inline is not None and old.table is not None and (not new or new.table != old.table):
+            dirty |= self.routes.replace_table(old.table, None)
+        if new is not None and new.inline is not None and new.table is not None:
+            table = read_table(new.inline, self.routes.tables.get(new.table))
+            dirty |= self.routes.replace_table(new.table, table)
+        is_same = old and new and (old.listener_body, old.table) == (new.listener_body, new.table)
+        if not is_same:
+            dirty |= self.routes.units_of(scope)
+        dirty |= self.routes.replace_scope(scope, new.table if new else None)
+        return dirty if is_same else dirty | self.routes.units_of(scope)
+
+    def _replay_tls(self, scope: Scope, before: ChainFacts | None, after: ChainFacts | None) -> set[UnitName]:
+        old, new = before.tls if before else None, after.tls if after else None
+        if old == new:
+            return set()
+        if old is not None:
+            contexts = self.contexts[old.snis]
+            del contexts[scope]
+            if not contexts:
+                del self.contexts[old.snis]
+        if new is not None:
+            self.contexts.setdefault(new.snis, {})[scope] = new
+        self._context_secrets.replace(scope, new.secrets if new else set())
+        return {UnitName(UnitKind.TLS, (facts.snis,)) for facts in (old, new) if facts is not None}
+
+    def _replay_port(self, name: str, before: ListenerFacts | None, after: ListenerFacts | None) -> set[UnitName]:
+        """Listeners that open no port carry stubs of those that do on the same port."""
+        self._ports.replace(name, {after.port} - {0} if after else set())
+        if before and after and (before.port, before.address_stub) == (after.port, after.address_stub):
+            return set()
+        ports = {facts.port for facts in (before, after) if facts is not None} - {0}
+        neighbours = {other for port in ports for other in self._ports.owners(port)} - {name}
+        dirty: set[UnitName] = set()
+        for other in neighbours:
+            if not self.listeners[other].is_bound:
+                for chain in self.listeners[other].chains:
+                    dirty |= self.routes.units_of(Scope(other, chain))
+        return dirty

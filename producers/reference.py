@@ -1,0 +1,113 @@
+"""What messages refer to: clusters, uses of clusters, secrets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from producers.traversal import body_of, copy_only, descend, find
+from schemas import xds
+from schemas.uses import reduce_use
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROUTE = "envoy.config.route.v3.Route"
+SDS_SECRET_CONFIG = "envoy.extensions.transport_sockets.tls.v3.SdsSecretConfig"  # noqa: S105 - a type's name
+TCP_PROXY = xds.TCP_PROXY.rpartition("/")[2]
+L4_USE_FIELDS = ("cluster", "hash_policy", "max_connect_attempts", "idle_timeout", "metadata_match")
+L7_USE_NAME = "l7"
+L4_USE_NAME = "l4"
+
+
+class Use(NamedTuple):
+    """A way to use a cluster, as canonical bytes of a reduced RouteAction or TcpProxy."""
+
+    cluster: str
+    type_url: str
+    name: str
+    body: bytes
+
+
+class References(NamedTuple):
+    """The clusters a message names, and the uses it makes of them; a mirrored cluster is named but not used."""
+
+    clusters: frozenset[str]
+    uses: frozenset[Use]
+
+
+def of_virtual_host(virtual_host: xds.Message) -> References:
+    """Collect what the routes of a VirtualHost refer to, those in a matcher tree included."""
+    clusters = {policy.cluster for policy in virtual_host.request_mirror_policies}
+    uses: set[Use] = set()
+    for route in _routes(virtual_host):
+        if route.WhichOneof("action") == "route":
+            clusters.update(policy.cluster for policy in route.route.request_mirror_policies)
+            uses.update(_uses(route.route, virtual_host))
+    clusters.update(use.cluster for use in uses)
+    return References(frozenset(clusters - {""}), frozenset(uses))
+
+
+def of_network_filters(messages: Iterator[xds.Message]) -> References:
+    """Collect what L4 filters refer to: TcpProxy with its use, any other message by its field `cluster`."""
+    uses: set[Use] = set()
+    for message in messages:
+        for part in descend(message):
+            if part.DESCRIPTOR.full_name == TCP_PROXY:
+                uses.update(_l4_uses(part))
+            elif cluster := _named_cluster(part):
+                uses.add(_l4_use(_tcp_proxy(cluster)))
+    return References(frozenset(use.cluster for use in uses), frozenset(uses))
+
+
+def secrets_of(message: xds.Message) -> frozenset[str]:
+    """Give the names of the secrets a message asks SDS for."""
+    return frozenset(config.name for config in find(message, SDS_SECRET_CONFIG) if config.name)
+
+
+def _routes(virtual_host: xds.Message) -> Iterator[xds.Message]:
+    yield from virtual_host.routes
+    if virtual_host.HasField("matcher"):
+        yield from find(virtual_host.matcher, ROUTE)
+
+
+def _uses(action: xds.Message, virtual_host: xds.Message) -> Iterator[Use]:
+    specifier = action.WhichOneof("cluster_specifier")
+    if specifier == "cluster":
+        yield _l7_use(action.cluster, reduce_use(action, virtual_host))
+    elif specifier == "weighted_clusters":
+        for weighted in action.weighted_clusters.clusters:
+            if weighted.name:
+                yield _l7_use(weighted.name, reduce_use(action, virtual_host, weighted))
+
+
+def _l7_use(cluster: str, use: xds.Message) -> Use:
+    return Use(cluster, xds.ROUTE_ACTION, L7_USE_NAME, body_of(use))
+
+
+def _l4_uses(proxy: xds.Message) -> Iterator[Use]:
+    specifier = proxy.WhichOneof("cluster_specifier")
+    if specifier == "cluster" and proxy.cluster:
+        yield _l4_use(copy_only(proxy, *L4_USE_FIELDS))
+    elif specifier == "weighted_clusters":
+        for weighted in proxy.weighted_clusters.clusters:
+            use = copy_only(proxy, *L4_USE_FIELDS)
+            use.cluster = weighted.name
+            for namespace, struct in weighted.metadata_match.filter_metadata.items():
+                for key, value in struct.fields.items():
+                    use.metadata_match.filter_metadata[namespace].fields[key].CopyFrom(value)
+            yield _l4_use(use)
+
+
+def _l4_use(use: xds.Message) -> Use:
+    return Use(use.cluster, xds.TCP_PROXY, L4_USE_NAME, body_of(use))
+
+
+def _tcp_proxy(cluster: str) -> xds.Message:
+    return xds.message_class(xds.TCP_PROXY)(cluster=cluster)
+
+
+def _named_cluster(message: xds.Message) -> str:
+    field = message.DESCRIPTOR.fields_by_name.get("cluster")
+    if field is None or field.type != field.TYPE_STRING or field.is_repeated:
+        return ""
+    return str(message.cluster)
