@@ -33,6 +33,7 @@ class KafkaLog:
     def __init__(self, address: KafkaAddress) -> None:
         self._address = address
         self._max_bytes: dict[str, int] = {}
+        self._ends_written: dict[str, int] = {}
         self._open: set[_Closable] = set()
 
     @classmethod
@@ -74,18 +75,18 @@ class KafkaLog:
     async def ends(self, topic: str) -> Ends:
         """Tell the readable range."""
         await self.require(topic)
-        return await read_ends(self._address, topic)
+        return await read_ends(self._address, topic, self._ends_written.get(topic, 0))
 
     async def read(self, topic: str, start: int) -> AsyncIterator[Sequence[Record]]:
         """Read from `start` to the present end."""
         await self.require(topic)
-        async for records in read_to_end(self._address, topic, start):
+        async for records in read_to_end(self._address, topic, start, self._ends_written.get(topic, 0)):
             yield records
 
     async def follow(self, topic: str, start: int) -> AsyncIterator[Sequence[Record]]:
         """Read from `start` and go on as records are written."""
         await self.require(topic)
-        async for records in follow(self._address, topic, start):
+        async for records in follow(self._address, topic, start, self._ends_written.get(topic, 0)):
             yield records
 
     async def writer(self, name: str) -> KafkaWriter:
@@ -111,6 +112,10 @@ class KafkaLog:
         before_offset = min(before_offset, (await self.ends(topic)).next)
         async with kafka_admin.open_admin(self._address, topic) as admin:
             await kafka_admin.truncate(admin, topic, before_offset)
+
+    def note_written(self, topic: str, offsets: Sequence[int]) -> None:
+        """Remember the end of what was written here: reads of this log wait until it can be read."""
+        self._ends_written[topic] = max(self._ends_written.get(topic, 0), *(offset + 1 for offset in offsets), 0)
 
     def forget(self, closed: _Closable) -> None:
         """A writer or transform was closed by its user."""
@@ -149,7 +154,9 @@ class KafkaWriter:
     async def append(self, topic: str, records: Sequence[NewRecord]) -> list[int]:
         """Append records in one transaction; cancelled or failed, the writer is finished."""
         await self._log.check(topic, records)
-        return await self._producer.transact(topic, records)
+        offsets = await self._producer.transact(topic, records)
+        self._log.note_written(topic, offsets)
+        return offsets
 
     async def close(self) -> None:
         """Give the connections back."""

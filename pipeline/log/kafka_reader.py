@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from contextlib import asynccontextmanager
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 FETCH_MAX_WAIT_MS: Final = 500
 FETCH_MAX_BYTES: Final = 16 << 20
 """Twice max.message.bytes; a batch that is larger is still delivered, alone."""
+VISIBLE_INTERVAL_S: Final = 0.003
 CHECK_INTERVAL_S: Final = 1.0
 """How often a follower that got nothing looks whether it still gets answers."""
 
@@ -55,21 +57,31 @@ async def open_consumer(address: KafkaAddress, topic: str) -> AsyncIterator[AIOK
         await consumer.stop()
 
 
-async def read_ends(address: KafkaAddress, topic: str) -> Ends:
-    """Tell the readable range; its end is the last stable offset."""
+async def read_ends(address: KafkaAddress, topic: str, min_end: int = 0) -> Ends:
+    """Tell the readable range.
+
+    Args:
+        address: the brokers.
+        topic: which topic.
+        min_end: an end that is known to come. A broker answers a commit before the last stable offset has moved past
+            its records, and whoever has written them wants to find them.
+    """
     async with open_consumer(address, topic) as consumer:
-        return await _ends(address, consumer, topic)
+        return await _ends(address, consumer, topic, min_end)
 
 
-async def _ends(address: KafkaAddress, consumer: AIOKafkaConsumer, topic: str) -> Ends:
+async def _ends(address: KafkaAddress, consumer: AIOKafkaConsumer, topic: str, min_end: int) -> Ends:
     partition = TopicPartition(topic, PARTITION)
     async with explained(address, topic):
         first = await consumer.beginning_offsets([partition])
         last = await consumer.end_offsets([partition])
+        while last[partition] < min_end:
+            await asyncio.sleep(VISIBLE_INTERVAL_S)
+            last = await consumer.end_offsets([partition])
     return Ends(first[partition], last[partition])
 
 
-async def read_to_end(address: KafkaAddress, topic: str, start: int) -> AsyncIterator[list[Record]]:
+async def read_to_end(address: KafkaAddress, topic: str, start: int, min_end: int) -> AsyncIterator[list[Record]]:
     """Read from `start` to the end as it is now; see `Log.read`.
 
     The consumer's position is compared with the end, not the records' offsets: the last offsets of a topic are
@@ -77,7 +89,7 @@ async def read_to_end(address: KafkaAddress, topic: str, start: int) -> AsyncIte
     """
     partition = TopicPartition(topic, PARTITION)
     async with open_consumer(address, topic) as consumer:
-        ends = await _ends(address, consumer, topic)
+        ends = await _ends(address, consumer, topic, min_end)
         check_start(topic, start, ends)
         consumer.seek(partition, start)
         position, moved_at_s = start, time.monotonic()
@@ -93,11 +105,11 @@ async def read_to_end(address: KafkaAddress, topic: str, start: int) -> AsyncIte
                 yield wanted
 
 
-async def follow(address: KafkaAddress, topic: str, start: int) -> AsyncIterator[list[Record]]:
+async def follow(address: KafkaAddress, topic: str, start: int, min_end: int) -> AsyncIterator[list[Record]]:
     """Read from `start` and go on for ever; see `Log.follow`."""
     while True:
         async with open_consumer(address, topic) as consumer:
-            check_start(topic, start, await _ends(address, consumer, topic))
+            check_start(topic, start, await _ends(address, consumer, topic, min_end))
             consumer.seek(TopicPartition(topic, PARTITION), start)
             async for records in _until_stalled(address, consumer, topic):
                 start = records[-1].offset + 1

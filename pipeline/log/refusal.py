@@ -45,7 +45,7 @@ def check_sizes(topic: str, records: Sequence[NewRecord], limit_bytes: int) -> N
         size_bytes = len(key) + len(value or b"") + sum(len(name) + len(content) for name, content in headers)
         if size_bytes + size_bytes // 256 + BATCH_OVERHEAD_BYTES > limit_bytes:
             raise ValueError(
-                f"{topic}: record {key} has {size_bytes} bytes, too many for max.message.bytes {limit_bytes} of the topic"
+                f"{topic}: record {key} has {size_bytes} bytes, too many for max.message.bytes={limit_bytes}"
             )
 
 

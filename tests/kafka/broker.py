@@ -273,7 +273,7 @@ def wait_until_ready(bootstrap: str, process: subprocess.Popen[bytes] | None = N
 
 def _lists_a_broker(bootstrap: str) -> bool:
     """Ask with a Metadata request, version 4, for no topics; the answer names the brokers that are ready."""
-    host, _, port = bootstrap.split(",")[0].rpartition(":")
+    host, _, port = bootstrap.split(",", maxsplit=1)[0].rpartition(":")
     request = struct.pack("!hhih", 3, 4, 1, -1) + struct.pack("!ib", 0, 0)
     try:
         with socket.create_connection((host, int(port)), timeout=2) as connection:

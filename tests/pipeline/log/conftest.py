@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import sqlite3
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -33,11 +34,11 @@ class Backend(Protocol):
     def named(self, client: str) -> str:
         """Give the URL with a name for the client."""
 
-    def unfinished(self, topic: str, *, is_finished: bool) -> AbstractAsyncContextManager[None]:
-        """Hold a transaction with one record `intruder` open; aborted at the end, or left when `is_finished` is False."""
+    def unfinished(self, topic: str) -> AbstractAsyncContextManager[None]:
+        """Hold a transaction with one record `intruder` open, and abort it at the end."""
 
-    async def compacted(self, log: Log, topic: str) -> None:
-        """Have the topic compacted once."""
+    async def compacted(self, log: Log, topic: str, written_count: int) -> None:
+        """Have a topic compacted that so many records were written to."""
 
 
 class SQLiteBackend:
@@ -46,21 +47,20 @@ class SQLiteBackend:
         self.url = f"sqlite://{path}"
         self.tells_zombies = True
 
-    def named(self, client: str) -> str:
+    def named(self, client: str) -> str:  # noqa: ARG002 - a file does not know its clients
         return self.url
 
     @asynccontextmanager
-    async def unfinished(self, topic: str, *, is_finished: bool) -> AsyncIterator[None]:
+    async def unfinished(self, topic: str) -> AsyncIterator[None]:
         connection = sqlite3.connect(self.path, isolation_level=None)
         connection.execute("BEGIN IMMEDIATE")
         found = store.find_topic(connection, topic)
         store._insert(connection, found, [NewRecord("intruder", b"never seen")])
         yield
-        if is_finished:
-            connection.execute("ROLLBACK")
+        connection.execute("ROLLBACK")
         connection.close()
 
-    async def compacted(self, log: Log, topic: str) -> None:
+    async def compacted(self, log: Log, topic: str, written_count: int) -> None:  # noqa: ARG002 - done at once
         await log.compact(topic)
 
 
@@ -74,24 +74,21 @@ class KafkaBackend:
         return f"{self.url}&client_id={client}"
 
     @asynccontextmanager
-    async def unfinished(self, topic: str, *, is_finished: bool) -> AsyncIterator[None]:
+    async def unfinished(self, topic: str) -> AsyncIterator[None]:
         producer = AIOKafkaProducer(bootstrap_servers=self.bootstrap, transactional_id=f"intruder-{topic}")
         async with producer:
             await producer.begin_transaction()
             await producer.send_and_wait(topic, b"never seen", b"intruder", 0)
             yield
-            if is_finished:
-                await producer.abort_transaction()
+            await producer.abort_transaction()
 
-    async def compacted(self, log: Log, topic: str) -> None:
+    async def compacted(self, log: Log, topic: str, written_count: int) -> None:
         """Append, which closes segments, until the cleaner has removed something."""
-        before = (await log.ends(topic)).next
-        count = await count_below(log, topic, before)
+        end = (await log.ends(topic)).next
         writer = await log.writer(f"filler-{topic}")
-        for number in itertools.count():
-            await writer.append(topic, [NewRecord(f"filler {number}", b"")])
-            if await count_below(log, topic, before) < count:
-                return
+        async with asyncio.timeout(30):
+            while await count_below(log, topic, end) == written_count:
+                await writer.append(topic, [NewRecord("filler", b"")])
 
 
 async def count_below(log: Log, topic: str, end: int) -> int:
