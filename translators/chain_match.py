@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from translators import expr
-from translators.expr import Expr
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from schemas import xds
+    from translators.expr import Expr
 
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 Value: TypeAlias = Any
@@ -61,6 +61,8 @@ def chain_condition(own: xds.Message, siblings: Sequence[xds.Message], *, has_or
     Raises:
         InexpressibleError: a value of the chain, or one that the siblings take from it, cannot be tested.
     """
+    if not siblings and not own.ListFields():
+        return expr.ALWAYS
     return _from(_dimensions(has_original_dst=has_original_dst), own, siblings)
 
 

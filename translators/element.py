@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,8 +12,9 @@ if TYPE_CHECKING:
     from translators.where import Where
 
 
-def element(at: Where, field: str, items: Sequence[xds.Message], index: int) -> Where:
-    """Give the place of `items[index]` in a repeated field of messages that have a `name`."""
-    name = items[index].name
-    is_unique = name and sum(item.name == name for item in items) == 1
-    return at.item(field, name if is_unique else index)
+def elements(at: Where, field: str, items: Sequence[xds.Message]) -> list[Where]:
+    """Give the place of each item of a repeated field of messages that have a `name`."""
+    names = Counter(item.name for item in items)
+    return [
+        at.item(field, item.name if item.name and names[item.name] == 1 else index) for index, item in enumerate(items)
+    ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from schemas import xds
@@ -10,13 +10,13 @@ from schemas.records import Role
 from translators import dispatch
 from translators.bucket import Authority, read_domains
 from translators.closure import Rule, place
-from translators.element import element
+from translators.element import elements
+from translators.mappings.listener.network_filter import is_passable
 from translators.path_key import DECODED, PathView
 from translators.route_context import RouteContext
 from translators.route_entry import terminal_entries, virtual_host_entries
 from translators.route_object import RouteObjects
-from translators.mappings.listener.network_filter import is_passable
-from translators.scope import own_chain, scope_conditions
+from translators.scope import listener_port, own_chain, scope_conditions
 from translators.translation import Translation
 from translators.where import Where
 
@@ -56,7 +56,7 @@ def translate(view: UnitView, findings: Findings) -> Translation:
     is_open = dispatch.apply(route_config, None, at, findings) and is_open
     is_open = is_passable(chain.message, _chain_place(chain.message, at_listener), findings) and is_open
     neighbours = [message for _, message in view.all(Role.SIBLING, xds.LISTENER)]
-    scope = scope_conditions(listener, chain, neighbours, findings.policy.port_map, at_listener, findings)
+    scope = scope_conditions(listener, chain, neighbours, at_listener, findings)
     if scope is None or not is_open:
         return Translation()
     context = RouteContext(
@@ -80,6 +80,15 @@ def _chain_place(chain: xds.Message, at: Where) -> Where:
     return at.item("filter_chains", chain.name) if chain.name else at.field("filter_chains")
 
 
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """An entry in a bucket's list, with its virtual host and, in the host-less bucket, what the host begins with."""
+
+    entry: Entry
+    virtual_host: str
+    host_prefix: str = ""
+
+
 class _Scope:
     """The buckets of one unit."""
 
@@ -89,78 +98,71 @@ class _Scope:
         self._findings = findings
         self._objects = RouteObjects(context, conditions)
         self._view = _path_view(context)
-        port = context.listener.address.socket_address.port_value
-        self._authority = Authority.of(context.route_config, context.hcm, port)
+        self._authority = Authority.of(context.route_config, context.hcm, listener_port(context.listener))
 
     def objects(self, *, is_hostless: bool) -> list[EtcdObject]:
         """Translate the host-less bucket of the scope, or the host buckets of its virtual hosts."""
+        virtual_hosts = self._context.route_config.virtual_hosts
+        places = elements(self._at, "virtual_hosts", virtual_hosts)
         if is_hostless:
-            self._add_hostless()
+            self._add_hostless(virtual_hosts, places)
         else:
-            for index in range(len(self._context.route_config.virtual_hosts)):
-                self._add_hosts(index)
+            for virtual_host, at in zip(virtual_hosts, places, strict=True):
+                self._add_hosts(virtual_host, at)
         return self._objects.objects()
 
-    def _add_hosts(self, index: int) -> None:
-        context, domains, at = self._virtual_host(index)
+    def _add_hosts(self, virtual_host: xds.Message, at: Where) -> None:
+        domains = self._domains(virtual_host, at)
         if not domains.groups:
             return
-        entries = virtual_host_entries(context, self._view, at, self._findings)
-        name = context.virtual_host.name
-        rules = [Rule(entry.path, entry.is_conditional) for entry in entries]
-        placements = self._place(rules, at)
-        self._report_shadowed([(entry.at, placed) for entry, placed in zip(entries, placements, strict=True)])
-        for group in domains.groups:
-            for entry, placed in zip(entries, placements, strict=True):
-                if placed is not None:
-                    self._objects.add(
-                        entry, placed, virtual_host=name, bucket=group.name, hosts=group.hosts, guards=group.guards
-                    )
+        listed = [_Listed(entry, virtual_host.name) for entry in self._entries(virtual_host, at)]
+        for item, placement in self._placed(listed, at):
+            for group in domains.groups:
+                self._objects.add(
+                    item.entry, placement, item.virtual_host, group.name, hosts=group.hosts, guards=group.guards
+                )
 
-    def _add_hostless(self) -> None:
-        """Add one list: domains by length of their prefix, the longest first, `*` at last; each with its closing answer."""
-        listed: list[tuple[str, str, Entry]] = []
-        lists: dict[str, tuple[str, list[Entry]]] = {}
-        for index in range(len(self._context.route_config.virtual_hosts)):
-            context, domains, at = self._virtual_host(index)
-            if domains.prefixes:
-                entries = virtual_host_entries(context, self._view, at, self._findings)
-                for prefix in domains.prefixes:
-                    lists.setdefault(prefix, (context.virtual_host.name, entries))
+    def _add_hostless(self, virtual_hosts: Sequence[xds.Message], places: Sequence[Where]) -> None:
+        """Add one list: the longest `prefix*` domains first, `*` at last, each with its own closing answer."""
+        lists: dict[str, list[_Listed]] = {}
+        for virtual_host, at in zip(virtual_hosts, places, strict=True):
+            domains = self._domains(virtual_host, at)
+            entries = self._entries(virtual_host, at) if domains.prefixes else []
+            for prefix in domains.prefixes:
+                lists.setdefault(prefix, [_Listed(entry, virtual_host.name, prefix) for entry in entries])
         if "" not in lists:
-            lists[""] = ("", terminal_entries(self._context, self._at, self._findings))
-        for prefix in sorted(lists, key=lambda text: (-len(text), text)):
-            name, entries = lists[prefix]
-            listed += [(prefix, name, entry) for entry in entries]
-        rules = [Rule(entry.path, entry.is_conditional, prefix) for prefix, _, entry in listed]
-        placements = self._place(rules, self._at)
-        self._report_shadowed([(entry.at, placed) for (_, _, entry), placed in zip(listed, placements, strict=True)])
-        for (prefix, name, entry), placed in zip(listed, placements, strict=True):
-            if placed is not None:
-                guards = (self._authority.prefix_guard(prefix),) if prefix else ()
-                self._objects.add(entry, placed, virtual_host=name, bucket=f"{prefix}*", guards=guards)
+            closing = terminal_entries(self._context, self._at, self._findings)
+            lists[""] = [_Listed(entry, "") for entry in closing]
+        listed = [item for prefix in sorted(lists, key=lambda text: (-len(text), text)) for item in lists[prefix]]
+        for item, placement in self._placed(listed, self._at):
+            guards = (self._authority.prefix_guard(item.host_prefix),) if item.host_prefix else ()
+            self._objects.add(item.entry, placement, item.virtual_host, f"{item.host_prefix}*", guards=guards)
 
-    def _virtual_host(self, index: int) -> tuple[RouteContext, Domains, Where]:
-        virtual_hosts = self._context.route_config.virtual_hosts
-        at = element(self._at, "virtual_hosts", virtual_hosts, index)
-        domains = read_domains(virtual_hosts[index].domains, self._authority)
+    def _entries(self, virtual_host: xds.Message, at: Where) -> list[Entry]:
+        context = replace(self._context, virtual_host=virtual_host)
+        return virtual_host_entries(context, self._view, at, self._findings)
+
+    def _domains(self, virtual_host: xds.Message, at: Where) -> Domains:
+        domains = read_domains(virtual_host.domains, self._authority)
         for domain in domains.unreachable:
             self._findings.report("RT-SHADOWED", at.item("domains", domain), effect=_UNREACHABLE)
         for domain in domains.broken:
             self._findings.report("CFG-INVALID", at.item("domains", domain), effect="the domain is left out")
-        return replace(self._context, virtual_host=virtual_hosts[index]), domains, at
+        return domains
 
-    def _place(self, rules: Sequence[Rule], at: Where) -> list[Placement | None]:
+    def _placed(self, listed: Sequence[_Listed], at: Where) -> list[tuple[_Listed, Placement]]:
+        """Place one bucket's list; what can never be reached is left out and reported."""
+        rules = [Rule(item.entry.path, item.entry.is_conditional, item.host_prefix) for item in listed]
         placements, is_flat = place(rules, self._findings.policy.max_flat_keys)
         if is_flat:
             self._findings.report("RT-FLAT", at)
-        return placements
-
-    def _report_shadowed(self, placed: Sequence[tuple[Where | None, Placement | None]]) -> None:
-        reached = {at for at, placement in placed if placement is not None}
-        for at, placement in placed:
-            if at is not None and placement is None and at not in reached:
-                self._findings.report("RT-SHADOWED", at)
+        pairs = list(zip(listed, placements, strict=True))
+        live = [(item, placement) for item, placement in pairs if placement is not None]
+        reached = {item.entry.at for item, _ in live}
+        for item, _ in pairs:
+            if item.entry.at is not None and item.entry.at not in reached:
+                self._findings.report("RT-SHADOWED", item.entry.at)
+        return live
 
 
 def _path_view(context: RouteContext) -> PathView:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 from translators import dispatch
-from translators.element import element
+from translators.element import elements
 from translators.match_draft import MatchDraft
 
 if TYPE_CHECKING:
@@ -36,10 +36,10 @@ def translate_match(
     """
     draft = MatchDraft(view, is_proto_overwritten)
     _cover(match, draft, at, findings)
-    for index, header in enumerate(match.headers):
-        _cover_test(header, draft, element(at, "headers", match.headers, index), findings)
-    for index, parameter in enumerate(match.query_parameters):
-        _cover_test(parameter, draft, element(at, "query_parameters", match.query_parameters, index), findings)
+    for field in ("headers", "query_parameters"):
+        matchers = getattr(match, field)
+        for matcher, place in zip(matchers, elements(at, field, matchers), strict=True):
+            _cover_test(matcher, draft, place, findings)
     return draft
 
 
@@ -53,5 +53,5 @@ def _cover(message: xds.Message, draft: MatchDraft, at: Where, findings: Finding
     """Apply the rows of a message; what restricts the match and is not understood makes it inexact."""
     if not dispatch.apply(message, draft, at, findings):
         draft.is_exact = False
-    for unknown in UnknownFieldSet(message):
+    for unknown in UnknownFieldSet(message):  # type: ignore[attr-defined]  # missing in the stubs
         draft.widen("CFG-UNKNOWN-FIELD", at.field(f"#{unknown.field_number}"), findings, effect=_UNKNOWN_EFFECT)

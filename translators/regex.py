@@ -1,9 +1,9 @@
-"""Translate regular expressions from RE2, which Envoy speaks, to PCRE, which APISIX speaks (mapping.md section 3).
+r"""Translate regular expressions from RE2, which Envoy speaks, to PCRE, which APISIX speaks (mapping.md section 3).
 
 The syntax is checked as RE2 checks it, so that what Envoy would refuse is refused here, and each construct is written
-in the form that PCRE reads alike: `^` and `$` become `\\A` and `\\z`, `\\s` and `\\v` get RE2's meaning, braces that are
-no repetition are escaped. What has no counterpart raises. The translation also tells what a match must begin with and
-whether the empty text matches.
+in the form that PCRE reads alike: `^` and `$` become `\A` and `\z`, `\s` and `\v` get RE2's meaning, braces that are
+no repetition are escaped. What has no counterpart raises. The translation also tells what a match must begin with
+and whether the empty text matches.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from typing import NoReturn
 from translators.expr import escape
 
 _MAX_REPEAT_COUNT = 1000
+_MAX_DEPTH = 100
 _REPEAT = re.compile(r"\{(\d+)(,(\d*))?\}")
 _FLAGS = re.compile(r"\?([ims]*)(-[ims]+)?([:)])")
 _GROUP_NAME = re.compile(r"\?P?<([A-Za-z_]\w*)>")
 _POSIX_CLASS = re.compile(r"\[:\^?([a-z]+):\]")
-_POSIX_NAMES = frozenset("alnum alpha ascii blank cntrl digit graph lower print punct space upper word xdigit".split())
+_POSIX_NAMES = re.compile("alnum|alpha|ascii|blank|cntrl|digit|graph|lower|print|punct|space|upper|word|xdigit")
 _UNICODE_CLASS = re.compile(r"[pP](?:([CLMNPSZ])|\{(\^?[CLMNPSZ][a-z]?)\})")
 _HEX = re.compile(r"x(?:([0-9A-Fa-f]{2})|\{([0-9A-Fa-f]{1,6})\})")
 _OCTAL = re.compile(r"0[0-7]{0,2}|[1-7][0-7]{1,2}")
@@ -61,7 +62,7 @@ def translate_regex(regex: str, excluded: str = "") -> Regex:
         RegexError: see there.
     """
     parser = _Parser(regex, excluded)
-    alternatives = parser.alternation(depth=0)
+    alternatives = parser.alternation()
     if parser.at < len(regex):
         parser.fail("unexpected )")
     return alternatives
@@ -83,6 +84,7 @@ class _Parser:
         self.excluded = excluded
         self.guard = "".join(f"(?!{escape(char)})" for char in excluded)
         self.at = 0
+        self.depth = 0
 
     def fail(self, reason: str) -> NoReturn:
         raise RegexError(f"{reason} at {self.at} in {self.regex}")
@@ -90,21 +92,21 @@ class _Parser:
     def peek(self) -> str:
         return self.regex[self.at : self.at + 1]
 
-    def alternation(self, depth: int) -> Regex:
+    def alternation(self) -> Regex:
         """Parse branches up to the end or an unopened `)`."""
-        branches = [self.branch(depth)]
+        branches = [self.branch()]
         while self.peek() == "|":
             self.at += 1
-            branches.append(self.branch(depth))
+            branches.append(self.branch())
         prefix = branches[0].literal_prefix if len(branches) == 1 else ""
         return Regex("|".join(b.pcre for b in branches), prefix, any(b.matches_empty for b in branches))
 
-    def branch(self, depth: int) -> Regex:
+    def branch(self) -> Regex:
         pcre: list[str] = []
         prefix: list[str] = []
         is_literal = matches_empty = True
         while self.peek() not in ("", "|", ")"):
-            atom = self.repeated(self.atom(depth))
+            atom = self.repeated(self.atom())
             pcre.append(atom.pcre)
             matches_empty = matches_empty and atom.matches_empty
             is_literal = is_literal and atom.literal is not None
@@ -142,31 +144,26 @@ class _Parser:
         self.at = found.end()
         return found.group()
 
-    def atom(self, depth: int) -> _Atom:
+    def atom(self) -> _Atom:
         char = self.peek()
-        if char == "(":
-            return self.group(depth)
-        if char == "[":
-            return self.char_class()
-        if char == "\\":
-            return self.escaped()
+        compound = {"(": self.group, "[": self.char_class, "\\": self.escaped}.get(char)
+        if compound is not None:
+            return compound()
         if char in "*+?":
             self.fail("missing argument to repetition operator")
         self.at += 1
         if char == ".":
-            return _Atom(f"(?:{self.guard}.)" if self.guard else ".", None, matches_empty=False)
+            return self._guarded(".")
         if char == "^":
             return _Atom(r"\A", "", matches_empty=True)
-        if char == "$":
-            return _Atom(r"\z", None, matches_empty=True)
-        return self.literal(char)
+        return _Atom(r"\z", None, matches_empty=True) if char == "$" else self.literal(char)
 
     def literal(self, char: str) -> _Atom:
         if char in self.excluded:
             return _Atom("(?!)", None, matches_empty=False)
         return _Atom(escape(char), char, matches_empty=False)
 
-    def group(self, depth: int) -> _Atom:
+    def group(self) -> _Atom:
         self.at += 1
         opening = "("
         if self.peek() == "?":
@@ -180,7 +177,11 @@ class _Parser:
             if flags and flags[3] == ")":
                 return self._flags(flags)
             opening = f"({flags.group()}" if flags else "("
-        inner = self.alternation(depth + 1)
+        self.depth += 1
+        if self.depth > _MAX_DEPTH:
+            self.fail("too many nested groups")
+        inner = self.alternation()
+        self.depth -= 1
         if self.peek() != ")":
             self.fail("missing )")
         self.at += 1
@@ -214,7 +215,7 @@ class _Parser:
         return _Atom(f"(?:{self.guard}{pcre})" if self.guard else pcre, None, matches_empty=False)
 
     def _quoted(self) -> _Atom:
-        """Parse one character of `\\Q…\\E`; the quote goes on at the next call."""
+        r"""Replace `\Q…\E` by its escaped text, which is parsed next."""
         end = self.regex.find(r"\E", self.at)
         text = self.regex[self.at + 1 : end if end >= 0 else len(self.regex)]
         self.regex = self.regex[: self.at - 1] + escape(text) + (self.regex[end + 2 :] if end >= 0 else "")
@@ -257,7 +258,7 @@ class _Parser:
     def _class_item(self) -> str:
         posix = _POSIX_CLASS.match(self.regex, self.at)
         if posix:
-            if posix[1] not in _POSIX_NAMES:
+            if not _POSIX_NAMES.fullmatch(posix[1]):
                 self.fail("invalid character class range")
             self.at = posix.end()
             return posix.group()

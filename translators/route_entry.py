@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from schemas.records import Severity
 from translators import action, dispatch
-from translators.element import element
+from translators.element import elements
 from translators.match import translate_match
 from translators.path_key import ANY_PATH, PathMatch
 from translators.route_context import Part
@@ -77,9 +77,9 @@ def virtual_host_entries(context: RouteContext, view: PathView, at: Where, findi
         return [Entry("blocked", "", None, BLOCKED)]
     entries = _fixed("require_tls", action.require_tls_parts(context, at, findings))
     identities = route_identities(virtual_host.routes)
-    for index, route in enumerate(virtual_host.routes):
-        place = element(at, "routes", virtual_host.routes, index)
-        entries += _route_entries(route, identities[index], context, view, place, findings)
+    places = elements(at, "routes", virtual_host.routes)
+    for route, identity, place in zip(virtual_host.routes, identities, places, strict=True):
+        entries += _route_entries(route, context, view, place, findings, identity=identity)
     return entries + terminal_entries(context, at, findings)
 
 
@@ -93,7 +93,7 @@ def _fixed(identity: str, parts: Sequence[Part]) -> list[Entry]:
 
 
 def _route_entries(
-    route: xds.Message, identity: str, context: RouteContext, view: PathView, at: Where, findings: Findings
+    route: xds.Message, context: RouteContext, view: PathView, at: Where, findings: Findings, *, identity: str
 ) -> list[Entry]:
     is_open = dispatch.apply(route, None, at, findings)
     overwrites = context.hcm.use_remote_address.value and not context.hcm.xff_num_trusted_hops

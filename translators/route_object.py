@@ -47,9 +47,9 @@ class RouteObjects:
         self,
         entry: Entry,
         placement: Placement,
-        *,
         virtual_host: str,
         bucket: str,
+        *,
         hosts: Sequence[str] = (),
         guards: Sequence[Expr] = (),
     ) -> None:

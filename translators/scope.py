@@ -62,12 +62,7 @@ def listener_port(listener: xds.Message) -> int:
 
 
 def scope_conditions(
-    listener: xds.Message,
-    chain: Chain,
-    neighbours: Sequence[xds.Message],
-    ports: Mapping[int, int],
-    at: Where,
-    findings: Findings,
+    listener: xds.Message, chain: Chain, neighbours: Sequence[xds.Message], at: Where, findings: Findings
 ) -> list[Expr] | None:
     """Compute the conditions of a scope.
 
@@ -75,7 +70,6 @@ def scope_conditions(
         listener: reduced to one full chain and stubs of its siblings.
         chain: the full one.
         neighbours: stubs of listeners on the same port with other addresses.
-        ports: Envoy port -> APISIX port, where they differ.
         at: the listener.
         findings: receives the diagnostics.
 
@@ -84,7 +78,7 @@ def scope_conditions(
     """
     if _mixes_tls(chain, at, findings):
         return None
-    address = _address_condition(listener, neighbours, ports, at, findings)
+    address = _address_condition(listener, neighbours, at, findings)
     if address is None:
         return None
     try:
@@ -115,7 +109,7 @@ def _mixes_tls(chain: Chain, at: Where, findings: Findings) -> bool:
 
 
 def _address_condition(
-    listener: xds.Message, neighbours: Sequence[xds.Message], ports: Mapping[int, int], at: Where, findings: Findings
+    listener: xds.Message, neighbours: Sequence[xds.Message], at: Where, findings: Findings
 ) -> Expr | None:
     if listener.HasField("internal_listener") or listener.address.HasField("envoy_internal_address"):
         findings.report("LST-INTERNAL", at)
@@ -129,7 +123,7 @@ def _address_condition(
         return None
     others = _socket_addresses(neighbours)
     if _is_bound(listener):
-        return _bound_condition(sockets, others, ports)
+        return _bound_condition(sockets, others, findings.policy.port_map)
     try:
         return expr.any_of(_redirected_condition(host, port, others) for host, port in sockets)
     except InexpressibleError as error:

@@ -14,7 +14,7 @@ import re
 from typing import TYPE_CHECKING
 
 from translators import expr
-from translators.element import element
+from translators.element import elements
 from translators.mappings.match.string_match import StringTest, literal_test, regex_test, test_of
 from translators.regex import RegexError
 
@@ -44,25 +44,22 @@ _DEPRECATED_LITERALS = {
 
 def apply(match: xds.Message, draft: MatchDraft, at: Where, findings: Findings) -> None:
     """Translate all header matchers; they hold together."""
-    for index, header in enumerate(match.headers):
+    for header, place in zip(match.headers, elements(at, "headers", match.headers), strict=True):
         method = _plain_method(header)
         if method and not draft.methods:
             draft.methods = (method,)
             continue
         name = header.name.lower()
-        if name not in _PSEUDO_HEADERS and not _NAME.match(name):
-            draft.widen("RT-HEADER", element(at, "headers", match.headers, index), findings, value=name)
-            continue
         try:
             condition = _condition(header, name, draft)
         except RegexError as error:
-            draft.widen("RT-REGEX", element(at, "headers", match.headers, index), findings, value=str(error))
+            draft.widen("RT-REGEX", place, findings, value=str(error))
             continue
         if condition is None:
-            draft.widen("RT-HEADER", element(at, "headers", match.headers, index), findings, value=name)
+            draft.widen("RT-HEADER", place, findings, value=name)
             continue
         if "-" in name or "_" in name:
-            draft.colliding_headers.append(element(at, "headers", match.headers, index))
+            draft.colliding_headers.append(place)
         draft.require(condition)
 
 
@@ -77,14 +74,16 @@ def _plain_method(header: xds.Message) -> str:
 
 
 def _condition(header: xds.Message, name: str, draft: MatchDraft) -> Expr | None:
+    """Translate a matcher; None when it cannot be expressed."""
+    if name not in _PSEUDO_HEADERS and not _NAME.match(name):
+        return None
     variable = _PSEUDO_HEADERS.get(name) or "http_" + name.replace("-", "_")
     if name != _FORWARDED_PROTO:
         return _header_condition(header, variable)
-    by_scheme = _header_condition(header, "scheme")
-    if draft.is_proto_overwritten or by_scheme is None:
+    by_scheme, by_header = _header_condition(header, "scheme"), _header_condition(header, variable)
+    if draft.is_proto_overwritten or by_scheme is None or by_header is None:
         return by_scheme
-    by_header = _header_condition(header, variable)
-    return by_header and expr.any_of(
+    return expr.any_of(
         (
             expr.all_of((expr.present(variable), by_header)),
             expr.all_of((expr.absent(variable), by_scheme)),
@@ -103,12 +102,10 @@ def _header_condition(header: xds.Message, variable: str) -> Expr | None:
     test = _test(header, kind, variable)
     if test is None:
         return None
-    counts_missing = header.treat_missing_header_as_empty
+    holds_when_missing = header.treat_missing_header_as_empty and test.matches_empty != header.invert_match
     if not header.invert_match:
-        if counts_missing and test.matches_empty:
-            return expr.any_of((expr.absent(variable), test.holds))
-        return test.holds
-    if counts_missing and not test.matches_empty:
+        return expr.any_of((expr.absent(variable), test.holds)) if holds_when_missing else test.holds
+    if holds_when_missing:
         return expr.negate(test.holds)
     if test.holds == expr.present(variable):
         return expr.NEVER

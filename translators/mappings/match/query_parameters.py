@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from translators import expr
-from translators.element import element
+from translators.element import elements
 from translators.mappings.match.string_match import pcre_of
 from translators.regex import RegexError
 
@@ -29,15 +29,14 @@ _CUSTOM_EFFECT = "the custom string matcher is not translated: the route is left
 
 def apply(match: xds.Message, draft: MatchDraft, at: Where, findings: Findings) -> None:
     """Translate all query parameter matchers; they hold together."""
-    for index, parameter in enumerate(match.query_parameters):
+    places = elements(at, "query_parameters", match.query_parameters)
+    for parameter, place in zip(match.query_parameters, places, strict=True):
         try:
             condition = _condition(parameter)
         except RegexError as error:
-            place = element(at, "query_parameters", match.query_parameters, index)
             draft.widen("RT-REGEX", place, findings, value=str(error))
             continue
         if condition is None:
-            place = element(at, "query_parameters", match.query_parameters, index)
             draft.widen("RT-HEADER", place, findings, effect=_CUSTOM_EFFECT)
         else:
             draft.require(condition)
@@ -53,4 +52,4 @@ def _condition(parameter: xds.Message) -> Expr | None:
     if kind is None:
         return is_present
     value = pcre_of(parameter.string_match, "&")
-    return value and expr.matches("args", rf"{first}(?:=|(?=&|\z)){value}(?:&|\z)")
+    return None if value is None else expr.matches("args", rf"{first}(?:=|(?=&|\z)){value}(?:&|\z)")

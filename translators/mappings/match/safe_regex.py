@@ -1,7 +1,7 @@
-"""RouteMatch.safe_regex.
+r"""RouteMatch.safe_regex.
 
 Source: envoy.config.route.v3.RouteMatch.safe_regex, a full match in RE2's syntax.
-Target: the key of its literal prefix and the guard `\\A(?s:R)\\z` in PCRE.
+Target: the key of its literal prefix and the guard `\A(?s:R)\z` in PCRE.
 Fidelity: E, as far as RE2 and PCRE agree.
 Differs: `.` and classes take one byte where RE2 takes one character.
 Diagnostics: RT-REGEX.
