@@ -36,6 +36,8 @@ BACKLOG = 4096
 MAX_STATUS_AGE_S = 10.0
 MIN_STATUS_AGE_S = 1.0
 BASE_CHECK_S = 1.0
+BASE_RETRY_S = 30.0
+"""After a base could not be written; each attempt leaves a small journal until one succeeds."""
 CLOSE_AT_ONCE = 50
 CLOSE_EVERY_S = 0.01
 """Watches are closed in steps: their clients come back at once (section 5.3)."""
@@ -158,17 +160,20 @@ class _Agent:
     async def _keep_base(self) -> None:
         while True:
             await asyncio.sleep(BASE_CHECK_S)
-            if self._replica.wants_base:
-                await self._write_base()
+            if self._replica.wants_base and not await self._write_base():
+                await asyncio.sleep(BASE_RETRY_S)
 
-    async def _write_base(self) -> None:
+    async def _write_base(self) -> bool:
+        """Write a base in another thread; False if the disk did not take it."""
         write = self._replica.begin_base(self._options.view)
         if write is None:
-            return
+            return False
         try:
             self._replica.end_base(await asyncio.to_thread(write))
         except OSError as error:
             self._replica.fail_base(error)
+            return False
+        return True
 
     async def _tell_status(self) -> None:
         """Write the status when something has happened, at most once a second, and every ten seconds."""

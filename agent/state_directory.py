@@ -195,12 +195,15 @@ class StateDirectory:
             OSError: the journal cannot be made; there is none now.
         """
         self._close_journal()
-        self._generation += 1
-        self._journal = os.open(
-            self._journal_path(self._generation), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600
-        )
+        path = self._journal_path(self._generation + 1)
+        self._journal = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
         self.journal_bytes = 0
-        self.append(encode_journal_head(position))
+        try:
+            self.append(encode_journal_head(position))
+        except OSError:
+            path.unlink()
+            raise
+        self._generation += 1
         return self._generation
 
     def append(self, data: bytes) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import re
 from binascii import b2a_base64
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 MAX_WATCH_BODY_BYTES = 64 << 10
 _WHITE = b" \t\r\n"
+_TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)|[{}]', re.DOTALL)
+"""A brace, or a string with the braces inside it, also one that is not complete."""
+_DEPTH = {b"{": 1, b"}": -1}
 
 
 class Filter(IntEnum):
@@ -75,7 +78,7 @@ def split_object(data: bytes) -> tuple[bytes, bytes]:
         The object (empty while it is not complete) and the rest.
 
     Raises:
-        EtcdError: the bytes can never become an object.
+        EtcdError: they begin with something else, or have become too many.
     """
     data = data.lstrip(_WHITE)
     if not data:
@@ -84,22 +87,12 @@ def split_object(data: bytes) -> tuple[bytes, bytes]:
         raise _bad_body(f"invalid character {chr(data[0])!r} looking for beginning of value")
     if len(data) > MAX_WATCH_BODY_BYTES:
         raise _bad_body("the watch request is too large")
-    try:
-        text = data.decode("latin-1")
-        _, end = json.JSONDecoder().raw_decode(text)
-    except json.JSONDecodeError as error:
-        if error.pos >= len(text.rstrip()) or "Unterminated" in error.msg or _is_cut(text, error.pos):
-            return b"", data
-        raise _bad_body(f"invalid character {text[error.pos]!r} looking for beginning of value") from None
-    except RecursionError:
-        raise _bad_body("exceeded max depth") from None
-    return data[:end], data[end:]
-
-
-def _is_cut(text: str, at: int) -> bool:
-    """Tell whether the rest is the beginning of a literal whose end has not arrived."""
-    rest = text[at:].rstrip()
-    return any(word.startswith(rest) for word in ("true", "false", "null", "-"))
+    depth = 0
+    for token in _TOKEN.finditer(data):
+        depth += _DEPTH.get(token[0], 0)
+        if depth == 0:
+            return data[: token.end()], data[token.end() :]
+    return b"", data
 
 
 def _bad_body(message: str) -> EtcdError:

@@ -142,7 +142,7 @@ class HTTPConnection(asyncio.Protocol):
         if self._watcher is not None:
             if self._watcher.state in {State.LAGGING, State.CANCELED}:
                 self.deliver(_RESUMED)
-        elif self._queue:
+        else:
             self._answer()
 
     def abort(self) -> None:

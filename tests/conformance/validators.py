@@ -152,7 +152,9 @@ def check_reliable(recording: Recording, readings: Sequence[Reading]) -> None:
                 if event.value is not None:
                     values[event.key] = event.value
         if values != _selected(recording, after.values):
-            raise BrokeReliableError(f"events from {before.revision} to {after.revision} do not lead from Range to Range")
+            raise BrokeReliableError(
+                f"events from {before.revision} to {after.revision} do not lead from Range to Range"
+            )
 
 
 def check_resumable(recordings: Sequence[Recording]) -> None:
@@ -160,7 +162,9 @@ def check_resumable(recordings: Sequence[Recording]) -> None:
         if (one.key, one.range_end, one.is_filtered) == (other.key, other.range_end, other.is_filtered):
             first = max(one.first_revision, other.first_revision)
             last = min(one.last_revision, other.last_revision)
-            told = [{event for event in watch.events() if first <= event.mod_revision <= last} for watch in (one, other)]
+            told = [
+                {event for event in watch.events() if first <= event.mod_revision <= last} for watch in (one, other)
+            ]
             if first and told[0] != told[1]:
                 raise BrokeResumableError(f"two watches differ between {first} and {last}: {told[0] ^ told[1]}")
 

@@ -93,6 +93,8 @@ class Watch:
         async with asyncio.timeout(DEADLINE_S):
             data = await read_chunk(self._reader)
         self.chunks.append(data)
+        if not data:
+            return data
         if data == b" ":
             self.heartbeat_count += 1
         else:
@@ -106,12 +108,13 @@ class Watch:
         return self.recording.lines[-1]
 
     async def is_closed(self) -> bool:
-        """Wait until the server has closed the connection, without a last chunk."""
-        async with asyncio.timeout(DEADLINE_S):
-            try:
-                return await self._reader.read() == b""
-            except ConnectionError:
-                return True
+        """Take what still comes until the server closes; False if it closed with a last chunk."""
+        try:
+            while await self.chunk():
+                pass
+        except (asyncio.IncompleteReadError, ConnectionError):
+            return True
+        return False
 
     def send(self, data: bytes) -> None:
         self._writer.write(data)

@@ -40,9 +40,7 @@ def test_a_bundle_is_one_revision():
     store = started()
     change = store.replay(1, *unit("a", 1, x=b"{}", y=b"{}"))
     kv = KeyValue(b"{}", R + 1, R + 1, 1)
-    assert change == Change(
-        R + 1, (Event(b"/apisix/routes/x", kv, None), Event(b"/apisix/routes/y", kv, None))
-    )
+    assert change == Change(R + 1, (Event(b"/apisix/routes/x", kv, None), Event(b"/apisix/routes/y", kv, None)))
     assert store.image.keys == [b"/apisix/routes/x", b"/apisix/routes/y"]
 
 

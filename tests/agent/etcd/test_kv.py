@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+
+from agent.etcd.errors import EtcdError
+from agent.etcd.json_codec import Identity
+from agent.etcd.kv import KV, MAX_CACHED_RANGES, MAX_REQUEST_BYTES, parse_range
+from agent.store.range import RangeRequest, SortOrder, SortTarget
+from agent.store.store import Store
+from schemas.keys import GENESIS_KEY
+from tests.agent.memory_log import CREATED_MS, bundle, genesis
+from tests.conformance.watch_client import b64
+
+HEADER = {"cluster_id": "1", "member_id": "2", "revision": str(CREATED_MS + 1), "raft_term": "2"}
+ROUTES = {"key": b64(b"/apisix/routes/"), "range_end": b64(b"/apisix/routes0")}
+
+
+@pytest.fixture
+def store() -> Store:
+    made = Store()
+    made.replay(0, GENESIS_KEY, genesis())
+    made.replay(1, "a", bundle("a", 1, {"/routes/1": b"{}", "/routes/2": b"{}"}))
+    return made
+
+
+@pytest.fixture
+def kv(store: Store) -> KV:
+    return KV(store, Identity(1, 2))
+
+
+def ask(kv: KV, **fields: object) -> dict[str, Any]:
+    found: dict[str, Any] = orjson.loads(kv.range(orjson.dumps(fields)))
+    return found
+
+
+def test_range(kv: KV):
+    revisions = {"create_revision": HEADER["revision"], "mod_revision": HEADER["revision"], "version": "1"}
+    found = ask(kv, **ROUTES)
+    assert found["header"] == HEADER
+    assert found["kvs"][1] == {"key": b64(b"/apisix/routes/1"), **revisions, "value": b64(b"{}")}
+    assert found["count"] == "3"
+    assert "more" not in found
+
+
+def test_shapes_of_the_other_ranges(kv: KV):
+    assert ask(kv, **ROUTES, count_only=True) == {"header": HEADER, "count": "3"}
+    limited = ask(kv, **ROUTES, limit="2")
+    assert (len(limited["kvs"]), limited["more"], limited["count"]) == (2, True, "3")
+    assert all("value" not in item for item in ask(kv, **ROUTES, keys_only=True)["kvs"])
+    assert ask(kv, key=b64(b"/x")) == {"header": HEADER}
+
+
+def test_a_range_is_rendered_once_per_revision(kv: KV, store: Store):
+    body = orjson.dumps(ROUTES)
+    first = kv.range(body)
+    assert kv.range(body) is first
+    store.replay(2, "b", bundle("b", 2, {"/routes/3": b"{}"}))
+    assert orjson.loads(kv.range(body))["count"] == "4"
+
+
+def test_the_rendered_ranges_are_bounded(kv: KV):
+    for number in range(MAX_CACHED_RANGES + 5):
+        ask(kv, key=b64(b"/x%d" % number))
+    assert len(kv._rendered) == MAX_CACHED_RANGES
+
+
+def test_every_field_of_a_range_request():
+    body = orjson.dumps(
+        {
+            "key": "YQ",
+            "rangeEnd": "Yg",
+            "limit": "3",
+            "revision": 4.0,
+            "sort_order": "DESCEND",
+            "sortTarget": 3,
+            "serializable": True,
+            "keysOnly": True,
+            "count_only": True,
+            "minModRevision": 5,
+            "max_mod_revision": "6",
+            "min_create_revision": 7,
+            "maxCreateRevision": 8,
+        }
+    )
+    assert parse_range(body) == RangeRequest(
+        b"a",
+        b"b",
+        3,
+        4,
+        SortOrder.DESCEND,
+        SortTarget.MOD,
+        True,
+        True,
+        5,
+        6,
+        7,
+        8,  # noqa: FBT003 - in the order of the record
+    )
+
+
+def test_a_put_that_is_too_large(kv: KV):
+    body = orjson.dumps({"key": "YQ==", "value": b64(b"x" * MAX_REQUEST_BYTES)})
+    with pytest.raises(EtcdError, match="request is too large"):
+        kv.put(body)
+
+
+def test_a_put_without_key_and_of_a_resource(kv: KV):
+    with pytest.raises(EtcdError, match="key is not provided"):
+        kv.put(b"{}")
+    for key in (b"/apisix/routes/1", b"/apisix/plugins2", b"/other/routes/", b"/apisix/plugin_metadata/x"):
+        with pytest.raises(EtcdError, match="permission denied"):
+            kv.put(orjson.dumps({"key": b64(key)}))

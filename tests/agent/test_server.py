@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import signal
+import sys
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from agent import server as server_module
+from agent.server import ListenError, raise_file_limit
+from agent.state_directory import StateDirectoryError
+from pipeline.log.contract import NewRecord, TopicSpec, WriterFencedError
+from pipeline.log.url import open_log
+from schemas.codec import decode
+from schemas.keys import GENESIS_KEY
+from schemas.records import NodeStatus
+from tests.agent.memory_log import CREATED_MS, bundle, genesis
+from tests.conformance.fixture import until_ready
+from tests.conformance.running_agent import BUNDLES, DEADLINE_S, STATUS, Shop, running_agent
+from tests.conformance.validators import Position
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from pipeline.log.contract import Log
+    from tests.conformance.watch_client import Client
+
+ROOT = Path(__file__).parents[2]
+
+
+@asynccontextmanager
+async def process(directory: Path, url: str = "") -> AsyncIterator[tuple[asyncio.subprocess.Process, int]]:
+    """An agent that is killed with SIGKILL at the end, if it still lives."""
+    arguments = [sys.executable, "-m", "tests.agent.agent_process", str(directory), *([url] if url else [])]
+    made = await asyncio.create_subprocess_exec(*arguments, cwd=ROOT, stdout=asyncio.subprocess.PIPE)
+    assert made.stdout is not None
+    try:
+        async with asyncio.timeout(DEADLINE_S):
+            yield made, int(await made.stdout.readline())
+    finally:
+        if made.returncode is None:
+            made.kill()
+        await made.wait()
+
+
+async def fill(log: Log, first: int, last: int) -> None:
+    writer = await log.writer("test")
+    records = [
+        NewRecord(f"u{number % 7}", bundle(f"u{number % 7}", number, {f"/routes/{number % 5}": b'{"v":%d}' % number}))
+        for number in range(first, last)
+    ]
+    for record in records:
+        await writer.append(BUNDLES, [record])
+
+
+async def test_a_killed_agent_comes_back_the_same_without_the_log(client: Client, tmp_path: Path):
+    url = f"sqlite://{tmp_path}/log.db"
+    async with open_log(url) as log:
+        await log.apply([TopicSpec(name, {"cleanup.policy": "compact"}) for name in (BUNDLES, STATUS)])
+        await (await log.writer("test")).append(BUNDLES, [NewRecord(GENESIS_KEY, genesis())])
+        await fill(log, 1, 20)
+        async with process(tmp_path / "state", url) as (agent, port):
+            await until_ready(client, port)
+            watch = await client.watch(port)
+            await fill(log, 20, 40)
+            before = await client.range(port)
+            while before["header"]["revision"] != str(CREATED_MS + 39):
+                await watch.line()
+                before = await client.range(port)
+            agent.send_signal(signal.SIGKILL)
+            assert await watch.is_closed()
+    async with process(tmp_path / "state") as (_, port):
+        after = await client.range(port)
+        assert after == before
+        assert (await client.ask(port, "/readyz", method="GET")).body.startswith(b"last-known-good, the log has not")
+        again = await client.watch(port, start_revision=watch.recording.last_revision)
+        assert (await again.line()).header_revision == watch.recording.last_revision
+
+
+async def test_two_nodes_give_one_offset_one_revision(client: Client, shop: Shop, tmp_path: Path):
+    async with (
+        running_agent(shop.log, tmp_path / "1", node="node-1") as first,
+        running_agent(shop.log, tmp_path / "2", node="node-2") as second,
+    ):
+        for port in (first, second):
+            await until_ready(client, port)
+        watches = [await client.watch(first, node="node-1"), await client.watch(second, node="node-2")]
+        for number in range(5):
+            offset = await shop.route(f"n{number}")
+            for watch in watches:
+                line = await watch.line()
+                client.positions.append(Position(watch.recording.node, offset, line.header_revision))
+    assert len(client.positions) == 10
+
+
+async def test_a_client_that_goes_away_frees_its_watch_at_once(client: Client, shop: Shop, tmp_path: Path, monkeypatch):
+    fronts: list[server_module.Front] = []
+    made = server_module.Front
+
+    def remember(*arguments: object) -> server_module.Front:
+        fronts.append(made(*arguments))
+        return fronts[0]
+
+    monkeypatch.setattr(server_module, "Front", remember)
+    async with running_agent(shop.log, tmp_path) as port:
+        await until_ready(client, port)
+        watch = await client.watch(port)
+        assert fronts[0].watcher_count == 1
+        await watch.close()
+        async with asyncio.timeout(1):
+            while fronts[0].watcher_count:
+                await asyncio.sleep(0)
+
+
+async def test_a_slow_client_is_bounded_and_told_everything_when_it_reads(client: Client, shop: Shop, port: int):
+    watch = await client.watch(port)
+    value = b'{"a":"%b"}' % (b"x" * 100_000)
+    for number in range(100):
+        await shop.put("big", {"/routes/big": value.replace(b"x", b"%d" % (number % 10), 1)})
+    lines = [await watch.line() for _ in range(100)]
+    assert lines[-1].header_revision == CREATED_MS + 101
+
+
+async def test_watches_are_closed_without_a_last_chunk_when_the_agent_stops(client: Client, shop: Shop, tmp_path: Path):
+    async with running_agent(shop.log, tmp_path) as port:
+        await until_ready(client, port)
+        watches = [await client.watch(port) for _ in range(120)]
+    assert all([await watch.is_closed() for watch in watches])
+
+
+async def test_the_status_says_what_is_served(client: Client, shop: Shop, tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(server_module, "MIN_STATUS_AGE_S", 0.01)
+    await shop.log.put(BUNDLES, "http/bad", b"no")
+    async with running_agent(shop.log, tmp_path) as port:
+        await until_ready(client, port)
+        async with asyncio.timeout(DEADLINE_S):
+            while True:
+                records = shop.log.topics.get(STATUS, [])
+                if records and decode(records[-1].value, NodeStatus).is_live:
+                    break
+                await asyncio.sleep(0.01)
+    status = decode(records[-1].value, NodeStatus)
+    assert (records[-1].key, status.node, status.view) == ("node-1", "node-1", "shop")
+    assert (status.applied_revision, status.target_revision) == (CREATED_MS + 2, CREATED_MS + 2)
+    assert [unit.unit_key for unit in status.rejected] == ["http/bad"]
+
+
+async def test_a_second_agent_with_the_same_node_id_is_told(client: Client, shop: Shop, tmp_path: Path, caplog):
+    async def fenced(*_: object) -> list[int]:
+        raise WriterFencedError("a newer writer")
+
+    shop.log.append = fenced  # type: ignore[method-assign]  # the log of a fenced writer
+    async with running_agent(shop.log, tmp_path) as port:
+        await until_ready(client, port)
+        async with asyncio.timeout(DEADLINE_S):
+            while "another agent has the same node id" not in caplog.text:
+                await asyncio.sleep(0.01)
+
+
+async def test_a_base_is_written_by_itself(client: Client, shop: Shop, tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(server_module, "BASE_CHECK_S", 0.01)
+    monkeypatch.setattr("agent.replica.MIN_JOURNAL_BYTES", 10)
+    async with running_agent(shop.log, tmp_path) as port:
+        await until_ready(client, port)
+        async with asyncio.timeout(DEADLINE_S):
+            while not list(tmp_path.glob("base-*.snapshot")):
+                await asyncio.sleep(0.01)
+        assert (await client.range(port))["count"] == "16"
+
+
+async def test_a_taken_directory_and_a_taken_port_are_refused(shop: Shop, tmp_path: Path):
+    async with running_agent(shop.log, tmp_path / "1") as port:
+        with pytest.raises(StateDirectoryError, match=str(os.getpid())):
+            async with running_agent(shop.log, tmp_path / "1"):
+                pass
+        with pytest.raises(ListenError, match=f"cannot listen on 127.0.0.1:{port}: .*choose another address"):
+            async with running_agent(shop.log, tmp_path / "2", listen_port=port):
+                pass
+
+
+def test_the_file_limit_is_raised():
+    raise_file_limit()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert soft == hard
