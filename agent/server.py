@@ -190,6 +190,7 @@ class _Agent:
                 await writer.append(self._options.status_topic, [self._status_record()])
             except (LogUnreachableError, BrokenTopicError) as error:
                 LOGGER.debug("%s: %s", self._options.status_topic, error)
+                writer = None
             except WriterFencedError:
                 LOGGER.warning("node %s: another agent has the same node id: choose another one", self._options.node)
                 writer = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 from agent.etcd import errors
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
 
 MAX_REQUEST_BYTES = 3 << 19
 """etcd's --max-request-bytes: 1.5 MiB."""
-MAX_CACHED_RANGES = 64
+MAX_RENDERED_BYTES = 32 << 20
+"""Rendered answers that are kept, beside the newest one."""
 _RANGE_FIELDS = {
     "key": read_bytes,
     "range_end": read_bytes,
@@ -65,8 +67,9 @@ class KV:
             for path in ("plugins", "gen_id", *(f"{directory}/" for directory in DIRECTORIES))
         }
         self._swallowed_prefix = f"{store.prefix}/data_plane/server_info/".encode()
-        self._rendered: dict[bytes, bytes] = {}
+        self._rendered: OrderedDict[bytes, bytes] = OrderedDict()
         self._rendered_revision = -1
+        self._rendered_bytes = 0
 
     def range(self, body: bytes) -> bytes:
         """Answer a Range; an answer is rendered once per revision and request.
@@ -78,12 +81,14 @@ class KV:
             raise errors.not_ready()
         if self._rendered_revision != self._store.revision:
             self._rendered.clear()
-            self._rendered_revision = self._store.revision
+            self._rendered_revision, self._rendered_bytes = self._store.revision, 0
         answer = self._rendered.get(body)
         if answer is None:
-            answer = self._render(parse_range(body))
-            if len(self._rendered) < MAX_CACHED_RANGES and len(body) < MAX_CACHED_RANGES * 16:
-                self._rendered[body] = answer
+            answer = self._rendered[body] = self._render(parse_range(body))
+            self._rendered_bytes += len(body) + len(answer)
+            while self._rendered_bytes > MAX_RENDERED_BYTES and len(self._rendered) > 1:
+                old_body, old_answer = self._rendered.popitem(last=False)
+                self._rendered_bytes -= len(old_body) + len(old_answer)
         return answer
 
     def _render(self, request: RangeRequest) -> bytes:
@@ -93,11 +98,12 @@ class KV:
             raise errors.compacted() from None
         except FutureRevisionError:
             raise errors.future_revision() from None
-        parts = [b'{"header":%b' % render_header(self._identity, self._store.revision)]
+        parts = [b'{"header":', render_header(self._identity, self._store.revision)]
+        for key, kv in result.kvs:
+            parts += (b",", render_kv(key, kv, has_value=not request.keys_only))
         if result.kvs:
-            has_value = not request.keys_only
-            kvs = b",".join([render_kv(key, kv, has_value=has_value) for key, kv in result.kvs])
-            parts.append(b',"kvs":[%b]' % kvs)
+            parts[2] = b',"kvs":['
+            parts.append(b"]")
         if result.has_more:
             parts.append(b',"more":true')
         if result.total:

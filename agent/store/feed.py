@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from agent.store.range import lies_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from agent.store.delta import Change, Event
     from agent.store.store import Store
 
-MAX_LINES_BYTES = 2 << 20
-MAX_LINES = 4096
 MAX_SLICE_BYTES = 256 << 10
 
 
@@ -42,47 +41,65 @@ class Slice(NamedTuple):
     next_revision: int
 
 
+Render = Callable[[WatchSpec, int, list["Event"]], bytes]
+"""Makes the line of one revision from its events, framed for the wire."""
+
+
+class Lines:
+    """Lines that were rendered, for whoever asks next: bounded over all feeds together.
+
+    Args:
+        render: see there.
+        max_bytes: what is kept at most, beside the newest line.
+    """
+
+    def __init__(self, render: Render, max_bytes: int = 4 << 20) -> None:
+        self._render = render
+        self._max_bytes = max_bytes
+        self._lines: OrderedDict[tuple[WatchSpec, int], bytes] = OrderedDict()
+        self._bytes = 0
+
+    def line(self, spec: WatchSpec, change: Change) -> bytes:
+        """Give the line of a change; empty when the spec selects none of its events."""
+        known = self._lines.get((spec, change.revision))
+        if known is not None:
+            return known
+        events = [event for event in change.events if spec.selects(event)]
+        if not events:
+            return b""
+        line = self._lines[spec, change.revision] = self._render(spec, change.revision, events)
+        self._bytes += len(line)
+        while self._bytes > self._max_bytes and len(self._lines) > 1:
+            self._bytes -= len(self._lines.popitem(last=False)[1])
+        return line
+
+
 class Feed:
-    """The lines of one spec.
+    """What the watchers of one spec are told.
 
     Args:
         spec: which events.
         store: what is watched.
-        render: makes the line of one revision from its events, framed for the wire.
+        lines: shared by all feeds.
 
     Attributes:
         next_revision: the revision after the last one that was published to the live watchers.
     """
 
-    __slots__ = ("_bytes", "_lines", "_render", "next_revision", "spec", "store")
+    __slots__ = ("_lines", "next_revision", "spec", "store")
 
-    def __init__(self, spec: WatchSpec, store: Store, render: Callable[[WatchSpec, int, list[Event]], bytes]) -> None:
+    def __init__(self, spec: WatchSpec, store: Store, lines: Lines) -> None:
         self.spec = spec
         self.store = store
         self.next_revision = store.revision + 1
-        self._render = render
-        self._lines: OrderedDict[int, bytes] = OrderedDict()
-        self._bytes = 0
-
-    def line(self, change: Change) -> bytes:
-        """Give the line of a change; empty when no watcher of this feed wants to hear of it."""
-        known = self._lines.get(change.revision)
-        if known is not None:
-            return known
-        events = [event for event in change.events if self.spec.selects(event)]
-        line = self._render(self.spec, change.revision, events) if events else b""
-        self._lines[change.revision] = line
-        self._bytes += len(line)
-        while len(self._lines) > MAX_LINES or (self._bytes > MAX_LINES_BYTES and len(self._lines) > 1):
-            self._bytes -= len(self._lines.popitem(last=False)[1])
-        return line
+        self._lines = lines
 
     def slices(self, changes: Iterable[Change], end_revision: int) -> Iterable[Slice]:
         """Join the lines of changes into slices of about MAX_SLICE_BYTES, the last one reaching `end_revision`."""
         lines: list[bytes] = []
         size = 0
         for change in changes:
-            line = self.line(change)
+            line = self._lines.line(self.spec, change)
             lines.append(line)
             size += len(line)
             if size > MAX_SLICE_BYTES:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from agent.etcd import errors
 from agent.etcd.kv import KV
 from agent.etcd.watch import render_events
-from agent.store.feed import Feed, WatchSpec
+from agent.store.feed import Feed, Lines, WatchSpec
 from agent.store.watcher import ChangesPublished, SendLines
 from agent.wire.response import GRPC_JSON, JSON, Response, chunk, failure, text
 from agent.wire.wheel import Wheel
@@ -65,6 +65,7 @@ class Front:
         self.identity = identity
         self.wheel: Wheel[Subscriber] = Wheel()
         self._readiness = readiness
+        self._lines = Lines(partial(_render_chunk, identity))
         self._feeds: dict[WatchSpec, tuple[Feed, set[Subscriber]]] = {}
         kv = KV(store, identity)
         posts: dict[str, Callable[[bytes], bytes]] = {
@@ -121,7 +122,7 @@ class Front:
     def join(self, spec: WatchSpec, member: Subscriber) -> Feed:
         """Enter a connection as a watcher; the feed is shared with all of the same spec."""
         if spec not in self._feeds:
-            self._feeds[spec] = (Feed(spec, self.store, partial(_render_chunk, self.identity)), set())
+            self._feeds[spec] = (Feed(spec, self.store, self._lines), set())
         feed, members = self._feeds[spec]
         members.add(member)
         return feed

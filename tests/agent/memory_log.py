@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from pipeline.log.contract import (
     BrokenTopicError,
@@ -14,7 +14,6 @@ from pipeline.log.contract import (
     Record,
 )
 from schemas.codec import encode
-from schemas.keys import GENESIS_KEY
 from schemas.records import Bundle, BundleClass, EtcdObject, Genesis
 
 if TYPE_CHECKING:
@@ -65,13 +64,13 @@ class MemoryLog:
         async with self._grown:
             self._grown.notify_all()
 
-    async def __aenter__(self) -> MemoryLog:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
         return None
 
-    async def writer(self, name: str) -> MemoryLog:
+    async def writer(self, _name: str) -> MemoryLog:
         self._check()
         return self
 
@@ -117,6 +116,3 @@ class MemoryLog:
     def _check(self) -> None:
         if not self.is_reachable:
             raise LogUnreachableError("the log is cut off")
-
-
-__all__ = ["CREATED_MS", "GENESIS_KEY", "MemoryLog", "bundle", "genesis"]

@@ -10,7 +10,6 @@ from agent import replica as replica_module
 from agent.replica import MAX_JOURNALS, Replica
 from agent.state_directory import StateDirectory
 from agent.store.bundle import identity
-from agent.store.delta import Change
 from agent.store.store import GenesisChangedError
 from schemas.keys import GENESIS_KEY
 from tests.agent.memory_log import CREATED_MS, genesis
@@ -19,6 +18,8 @@ from tests.agent.test_state_directory import opened, record
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+    from agent.store.delta import Change
 
 
 class Bed:

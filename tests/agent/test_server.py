@@ -25,7 +25,7 @@ from tests.conformance.running_agent import BUNDLES, DEADLINE_S, STATUS, Shop, r
 from tests.conformance.validators import Position
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from pipeline.log.contract import Log
     from tests.conformance.watch_client import Client
@@ -46,6 +46,17 @@ async def process(directory: Path, url: str = "") -> AsyncIterator[tuple[asyncio
         if made.returncode is None:
             made.kill()
         await made.wait()
+
+
+def told(shop: Shop) -> list[tuple[str, NodeStatus]]:
+    return [(key, decode(value, NodeStatus)) for _, key, value, *_ in shop.log.topics.get(STATUS, [])]
+
+
+async def until(is_true: Callable[[], bool]) -> None:
+    """Wait for what an agent does by itself and tells nobody."""
+    async with asyncio.timeout(DEADLINE_S):
+        while not is_true():  # noqa: ASYNC110 - there is nothing to wait on
+            await asyncio.sleep(0.005)
 
 
 async def fill(log: Log, first: int, last: int) -> None:
@@ -112,9 +123,7 @@ async def test_a_client_that_goes_away_frees_its_watch_at_once(client: Client, s
         watch = await client.watch(port)
         assert fronts[0].watcher_count == 1
         await watch.close()
-        async with asyncio.timeout(1):
-            while fronts[0].watcher_count:
-                await asyncio.sleep(0)
+        await until(lambda: not fronts[0].watcher_count)
 
 
 async def test_a_slow_client_is_bounded_and_told_everything_when_it_reads(client: Client, shop: Shop, port: int):
@@ -138,14 +147,9 @@ async def test_the_status_says_what_is_served(client: Client, shop: Shop, tmp_pa
     await shop.log.put(BUNDLES, "http/bad", b"no")
     async with running_agent(shop.log, tmp_path) as port:
         await until_ready(client, port)
-        async with asyncio.timeout(DEADLINE_S):
-            while True:
-                records = shop.log.topics.get(STATUS, [])
-                if records and decode(records[-1].value, NodeStatus).is_live:
-                    break
-                await asyncio.sleep(0.01)
-    status = decode(records[-1].value, NodeStatus)
-    assert (records[-1].key, status.node, status.view) == ("node-1", "node-1", "shop")
+        await until(lambda: any(status.is_live for _, status in told(shop)))
+    key, status = told(shop)[-1]
+    assert (key, status.node, status.view) == ("node-1", "node-1", "shop")
     assert (status.applied_revision, status.target_revision) == (CREATED_MS + 2, CREATED_MS + 2)
     assert [unit.unit_key for unit in status.rejected] == ["http/bad"]
 
@@ -157,9 +161,7 @@ async def test_a_second_agent_with_the_same_node_id_is_told(client: Client, shop
     shop.log.append = fenced  # type: ignore[method-assign]  # the log of a fenced writer
     async with running_agent(shop.log, tmp_path) as port:
         await until_ready(client, port)
-        async with asyncio.timeout(DEADLINE_S):
-            while "another agent has the same node id" not in caplog.text:
-                await asyncio.sleep(0.01)
+        await until(lambda: "another agent has the same node id" in caplog.text)
 
 
 async def test_a_base_is_written_by_itself(client: Client, shop: Shop, tmp_path: Path, monkeypatch):
@@ -167,9 +169,7 @@ async def test_a_base_is_written_by_itself(client: Client, shop: Shop, tmp_path:
     monkeypatch.setattr("agent.replica.MIN_JOURNAL_BYTES", 10)
     async with running_agent(shop.log, tmp_path) as port:
         await until_ready(client, port)
-        async with asyncio.timeout(DEADLINE_S):
-            while not list(tmp_path.glob("base-*.snapshot")):
-                await asyncio.sleep(0.01)
+        await until(lambda: bool(list(tmp_path.glob("base-*.snapshot"))))
         assert (await client.range(port))["count"] == "16"
 
 

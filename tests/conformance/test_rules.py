@@ -53,31 +53,30 @@ async def test_must_3_header_revision_is_a_decimal_string(client: Client, port: 
 
 
 @pytest.mark.parametrize(
-    ("path", "body", "status", "code", "message"),
+    ("path", "body", "refusal"),
     [
-        ("/v3/kv/range", b"{}", 400, 3, "etcdserver: key is not provided"),
-        ("/v3/kv/range", b"", 400, 3, "etcdserver: key is not provided"),
-        ("/v3/kv/range", b'{"key":', 400, 3, "unexpected EOF"),
-        ("/v3/kv/range", b'{"key":"!"}', 400, 3, "illegal base64 data at input byte 0"),
-        ("/v3/kv/range", b'{"key":1}', 400, 3, "json: cannot unmarshal number into Go value of type []uint8"),
+        ("/v3/kv/range", b"{}", (400, 3, "etcdserver: key is not provided")),
+        ("/v3/kv/range", b"", (400, 3, "etcdserver: key is not provided")),
+        ("/v3/kv/range", b'{"key":', (400, 3, "unexpected EOF")),
+        ("/v3/kv/range", b'{"key":"!"}', (400, 3, "illegal base64 data at input byte 0")),
+        ("/v3/kv/range", b'{"key":1}', (400, 3, "json: cannot unmarshal number into Go value of type []uint8")),
         (
             "/v3/kv/range",
             range_body(revision=CREATED_MS + 99),
-            400,
-            11,
-            "etcdserver: mvcc: required revision is a future revision",
+            (400, 11, "etcdserver: mvcc: required revision is a future revision"),
         ),
-        ("/v3/kv/range", range_body(revision=5), 400, 11, "etcdserver: mvcc: required revision has been compacted"),
-        ("/v3/kv/put", b'{"key":"L2FwaXNpeC9yb3V0ZXMvMQ=="}', 403, 7, "etcdserver: permission denied"),
-        ("/v3/kv/deleterange", b'{"key":"L2FwaXNpeC9yb3V0ZXMvMQ=="}', 403, 7, "etcdserver: permission denied"),
-        ("/v3/kv/txn", b"{}", 403, 7, "etcdserver: permission denied"),
-        ("/v3/auth/authenticate", b'{"name":"a"}', 400, 9, "etcdserver: authentication is not enabled"),
-        ("/v3/watch", b"{", 500, 2, "unexpected EOF"),
+        ("/v3/kv/range", range_body(revision=5), (400, 11, "etcdserver: mvcc: required revision has been compacted")),
+        ("/v3/kv/put", b'{"key":"L2FwaXNpeC9yb3V0ZXMvMQ=="}', (403, 7, "etcdserver: permission denied")),
+        ("/v3/kv/deleterange", b'{"key":"L2FwaXNpeC9yb3V0ZXMvMQ=="}', (403, 7, "etcdserver: permission denied")),
+        ("/v3/kv/txn", b"{}", (403, 7, "etcdserver: permission denied")),
+        ("/v3/auth/authenticate", b'{"name":"a"}', (400, 9, "etcdserver: authentication is not enabled")),
+        ("/v3/watch", b"{", (500, 2, "unexpected EOF")),
     ],
 )
 async def test_must_3_errors_have_error_code_and_message(
-    client: Client, port: int, path: str, body: bytes, status: int, code: int, message: str
+    client: Client, port: int, path: str, body: bytes, refusal: tuple[int, int, str]
 ):
+    status, code, message = refusal
     answer = await client.ask(port, path, body)
     assert answer.status == status
     assert answer.json == {"error": message, "code": code, "message": message}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import orjson
@@ -121,10 +122,8 @@ class Watch:
 
     async def close(self) -> None:
         self._writer.close()
-        try:
+        with suppress(ConnectionError):
             await self._writer.wait_closed()
-        except ConnectionError:
-            pass
 
 
 class Client:
@@ -157,7 +156,7 @@ class Client:
             self.readings.append(Reading(self.headers[-1], values))
         return found
 
-    async def watch(  # noqa: PLR0913 - the fields of a create_request
+    async def watch(
         self,
         port: int,
         start_revision: int = 0,

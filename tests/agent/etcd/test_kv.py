@@ -5,9 +5,10 @@ from typing import Any
 import orjson
 import pytest
 
+from agent.etcd import kv as kv_module
 from agent.etcd.errors import EtcdError
 from agent.etcd.json_codec import Identity
-from agent.etcd.kv import KV, MAX_CACHED_RANGES, MAX_REQUEST_BYTES, parse_range
+from agent.etcd.kv import KV, MAX_REQUEST_BYTES, parse_range
 from agent.store.range import RangeRequest, SortOrder, SortTarget
 from agent.store.store import Store
 from schemas.keys import GENESIS_KEY
@@ -61,10 +62,12 @@ def test_a_range_is_rendered_once_per_revision(kv: KV, store: Store):
     assert orjson.loads(kv.range(body))["count"] == "4"
 
 
-def test_the_rendered_ranges_are_bounded(kv: KV):
-    for number in range(MAX_CACHED_RANGES + 5):
-        ask(kv, key=b64(b"/x%d" % number))
-    assert len(kv._rendered) == MAX_CACHED_RANGES
+def test_the_rendered_ranges_are_bounded(kv: KV, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(kv_module, "MAX_RENDERED_BYTES", 500)
+    for number in range(20):
+        ask(kv, key=b64(b"/x%02d" % number))
+    assert 1 < len(kv._rendered) < 5
+    assert kv._rendered_bytes == sum(len(body) + len(answer) for body, answer in kv._rendered.items()) <= 500
 
 
 def test_every_field_of_a_range_request():
@@ -88,16 +91,16 @@ def test_every_field_of_a_range_request():
     assert parse_range(body) == RangeRequest(
         b"a",
         b"b",
-        3,
-        4,
-        SortOrder.DESCEND,
-        SortTarget.MOD,
-        True,
-        True,
-        5,
-        6,
-        7,
-        8,  # noqa: FBT003 - in the order of the record
+        limit=3,
+        revision=4,
+        sort_order=SortOrder.DESCEND,
+        sort_target=SortTarget.MOD,
+        keys_only=True,
+        count_only=True,
+        min_mod_revision=5,
+        max_mod_revision=6,
+        min_create_revision=7,
+        max_create_revision=8,
     )
 
 

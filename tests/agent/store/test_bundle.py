@@ -69,14 +69,19 @@ GOOD = bundle("a", 1, {"/routes/1": b'{"uri":"/"}', "/upstreams/2": b"{}"})
 
 @seed(20)
 @settings(max_examples=300)
-@given(st.lists(st.tuples(st.integers(0, len(GOOD) - 1), st.integers(0, 255)), min_size=1, max_size=4), st.booleans())
-def test_a_damaged_bundle_is_read_or_rejected_and_nothing_else(changes: list[tuple[int, int]], is_cut: bool):
+@given(
+    st.lists(st.tuples(st.integers(0, len(GOOD) - 1), st.integers(0, 255)), min_size=1, max_size=4), st.integers(0, 9)
+)
+def test_a_damaged_bundle_is_read_or_rejected_and_nothing_else(changes: list[tuple[int, int]], cut: int):
     damaged = bytearray(GOOD)
     for at, byte in changes:
         damaged[at] = byte
+    assert "\n" not in reason_of(bytes(damaged[: len(damaged) - cut]))
+
+
+def reason_of(value: bytes) -> str:
     try:
-        state = read(bytes(damaged[: changes[0][0]] if is_cut else damaged))
+        read(value)
     except RejectedBundleError as error:
-        assert "\n" not in str(error)
-    else:
-        assert isinstance(state, UnitState)
+        return str(error)
+    return ""

@@ -12,7 +12,7 @@ R = CREATED_MS
 
 
 def started(*records: tuple[str, bytes | None]) -> Store:
-    """A store that has replayed a genesis and these records at offsets 1, 2, …"""
+    """A store that has replayed a genesis and these records at offsets 1, 2 and so on."""
     store = Store()
     store.replay(0, GENESIS_KEY, genesis())
     for offset, (key, value) in enumerate(records, 1):
@@ -247,7 +247,7 @@ def test_the_first_full_read_leaves_no_history_to_resume_in():
 
 
 def test_sealed_values_are_served_open_and_compared_open():
-    store = Store(reveal=lambda value: b'{"key":"open"}')
+    store = Store(reveal=lambda _: b'{"key":"open"}')
     store.replay(0, GENESIS_KEY, genesis())
     store.replay(1, *unit("a", 1, x=b'{"key":"mfseal1.AAAA"}'))
     assert values(store) == {b"/apisix/routes/x": b'{"key":"open"}'}

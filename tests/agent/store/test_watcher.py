@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agent.store.feed import MAX_SLICE_BYTES, Feed, WatchSpec
+from agent.store.feed import MAX_SLICE_BYTES, Feed, Lines, WatchSpec
 from agent.store.history import History
 from agent.store.store import Store
 from agent.store.watcher import (
@@ -47,7 +47,8 @@ class Bed:
     def __init__(self, max_count: int = 100) -> None:
         self.store = Store(history=History(max_count))
         self.store.replay(0, GENESIS_KEY, genesis())
-        self.feed = Feed(WatchSpec(b"\0", b"\0"), self.store, self._render)
+        self.lines = Lines(self._render)
+        self.feed = Feed(WatchSpec(b"\0", b"\0"), self.store, self.lines)
         self.offset = 0
         self.size = 0
 
@@ -59,7 +60,7 @@ class Bed:
         self.offset += 1
         change = self.store.replay(self.offset, "a", bundle("a", self.offset, {f"/routes/{self.offset}": b"{}"}))
         self.feed.next_revision = change.revision + 1
-        return ChangesPublished((SendLines(self.feed.line(change)),))
+        return ChangesPublished((SendLines(self.lines.line(self.feed.spec, change)),))
 
     def watcher(self, *events: Event) -> Watcher:
         watcher = Watcher(self.feed)
