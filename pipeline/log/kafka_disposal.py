@@ -1,7 +1,8 @@
-"""Stopping an aiokafka producer whatever state it is in.
+"""Stopping aiokafka's clients whatever state they are in.
 
 `AIOKafkaProducer.stop` flushes first and its requests to the transaction coordinator repeat for ever, so with the
-brokers away it never returns; nothing public ends it. All use of aiokafka's private parts is in this file.
+brokers away it never returns. `AIOKafkaConsumer.stop` may raise the CancelledError of a fetch that it cancelled itself,
+and then leaves its connections open. All use of aiokafka's private parts is in this file.
 """
 
 from __future__ import annotations
@@ -10,31 +11,53 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from aiokafka import AIOKafkaProducer
+    from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 POLITE_TIMEOUT_S: Final = 2.0
+FORCE_INTERVAL_S: Final = 0.05
 
 
-async def dispose(producer: AIOKafkaProducer) -> None:
+async def dispose_producer(producer: AIOKafkaProducer) -> None:
     """Stop a producer, by force where it would wait for a broker that is away."""
-    stopping = asyncio.ensure_future(producer.stop())
-    await asyncio.wait([stopping], timeout=POLITE_TIMEOUT_S)
-    while not stopping.done():
-        for task in (stopping, *_tasks_of(producer._sender)):  # noqa: SLF001 - see the module's docstring
-            task.cancel()
-        await asyncio.wait([stopping], timeout=0.05)
-    if stopping.cancelled() or stopping.exception() is not None:
+    is_clean = await _stop(producer, [producer._sender])  # noqa: SLF001 - see the module's docstring
+    if not is_clean:
         await producer.client.close()
     _mark_seen(producer)
 
 
-def _tasks_of(sender: Any) -> list[asyncio.Task[Any]]:
-    """Find the tasks that run methods of a sender; it keeps no list of them."""
-    found = []
+async def dispose_consumer(consumer: AIOKafkaConsumer) -> None:
+    """Stop a consumer and leave its group; without a broker that answers, the group finds out by itself."""
+    parts = [consumer._coordinator, consumer._fetcher]  # noqa: SLF001 - see the module's docstring
+    is_clean = await _stop(consumer, [part for part in parts if part is not None])
+    if not is_clean:
+        await consumer._client.close()  # noqa: SLF001 - as above
+
+
+async def _stop(client: AIOKafkaConsumer | AIOKafkaProducer, parts: list[Any]) -> bool:
+    """Stop a client; False when it did not end as it should, and its connections may be open."""
+    stopping = asyncio.ensure_future(client.stop())
+    await asyncio.wait([stopping], timeout=POLITE_TIMEOUT_S)
+    is_forced = not stopping.done()
+    while is_forced:
+        tasks = {stopping, *_tasks_of(parts)}
+        for task in tasks:
+            task.cancel()
+        done, pending = await asyncio.wait(tasks, timeout=FORCE_INTERVAL_S)
+        for task in done - {stopping}:
+            if not task.cancelled():
+                task.exception()  # seen: it was told to fail
+        is_forced = bool(pending)
+    return not stopping.cancelled() and stopping.exception() is None and not _tasks_of(parts)
+
+
+def _tasks_of(parts: list[Any]) -> set[asyncio.Task[Any]]:
+    """Find the tasks that run methods of a client's parts; they keep no complete list of them."""
+    found = set()
     for task in asyncio.all_tasks():
         frame = getattr(task.get_coro(), "cr_frame", None)
-        if frame is not None and frame.f_locals.get("self") is sender:
-            found.append(task)
+        owner = None if frame is None else frame.f_locals.get("self")
+        if any(owner is part for part in parts):
+            found.add(task)
     return found
 
 

@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaError
 
 from pipeline.log.contract import LogUnreachableError
 from pipeline.log.kafka_client import client_options, explained
-from pipeline.log.kafka_disposal import dispose
+from pipeline.log.kafka_disposal import dispose_producer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -63,7 +63,7 @@ class TransactionalProducer:
             async with explained(address, f"writer {transactional_id}"):
                 await producer.start()
         except BaseException:
-            await dispose(producer)
+            await dispose_producer(producer)
             raise
         return cls(address, transactional_id, producer)
 
@@ -132,4 +132,4 @@ class TransactionalProducer:
     async def close(self) -> None:
         """Give the connections back; an open transaction is aborted by the next producer of the id or by time."""
         self._is_finished = True
-        await dispose(self._producer)
+        await dispose_producer(self._producer)

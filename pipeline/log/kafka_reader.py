@@ -13,6 +13,7 @@ from aiokafka.errors import OffsetOutOfRangeError
 
 from pipeline.log.contract import Ends, LogUnreachableError, Record
 from pipeline.log.kafka_client import client_options, explained
+from pipeline.log.kafka_disposal import dispose_consumer
 from pipeline.log.kafka_producer import PARTITION
 from pipeline.log.kafka_watchdog import Look, Verdict, Watchdog
 from pipeline.log.refusal import check_start
@@ -54,7 +55,7 @@ async def open_consumer(address: KafkaAddress, topic: str) -> AsyncIterator[AIOK
             await consumer.start()
         yield consumer
     finally:
-        await consumer.stop()
+        await dispose_consumer(consumer)
 
 
 async def read_ends(address: KafkaAddress, topic: str, min_end: int = 0) -> Ends:

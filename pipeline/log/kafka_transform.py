@@ -16,6 +16,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 
 from pipeline.log.contract import LogUnreachableError, WriterFencedError
 from pipeline.log.kafka_client import explained
+from pipeline.log.kafka_disposal import dispose_consumer
 from pipeline.log.kafka_producer import TransactionalProducer
 from pipeline.log.kafka_reader import CHECK_INTERVAL_S, fetch_options, look_at, new_watchdog, read_ends, record_of
 from pipeline.log.kafka_watchdog import Verdict, Watchdog
@@ -27,13 +28,13 @@ if TYPE_CHECKING:
     from pipeline.log.kafka import KafkaLog
     from pipeline.log.kafka_url import KafkaAddress
 
-SESSION_TIMEOUT_MS: Final = 10_000
-"""A worker that died keeps its topics this long."""
+SESSION_TIMEOUT_MS: Final = 6_000
+"""A worker that died keeps its topics this long; the least that brokers allow by default."""
 HEARTBEAT_INTERVAL_MS: Final = 1_000
 """A worker learns this late that another one wants to join."""
 REQUEST_TIMEOUT_MS: Final = 2 * SESSION_TIMEOUT_MS
 """A request to join is only answered when all members have, at most a session timeout later."""
-HAND_OVER_TIMEOUT_S: Final = 5.0
+HAND_OVER_TIMEOUT_S: Final = 4.0
 """A batch that is being worked on may be finished before its topic is given away."""
 MAX_BATCH_RECORD_COUNT: Final = 500
 
@@ -180,4 +181,4 @@ class KafkaTransform(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
         consumer, self._consumer = self._consumer, None
         await self._release(list(self._producers))
         if consumer is not None:
-            await consumer.stop()
+            await dispose_consumer(consumer)

@@ -47,7 +47,7 @@ class SQLiteLog:
         """
         parts = urlsplit(url)
         path = unquote(parts.path)
-        if parts.netloc or not path.strip("/") or path.endswith("/"):
+        if parts.netloc or not path.startswith("/") or path.endswith("/"):
             raise ValueError(f"log URL {url!r}: give an absolute path after three slashes: sqlite:///path/log.db")
         if parts.query or parts.fragment:
             raise ValueError(f"log URL {url!r}: sqlite takes no options; write ? as %3F and # as %23 in the path")

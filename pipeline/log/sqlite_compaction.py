@@ -39,7 +39,7 @@ def compact(connection: sqlite3.Connection, name: str) -> None:
         truncate(connection, name, _first_since(connection, topic, now_ms - int(config["retention.ms"])))
     if "compact" in policies:
         _compact(connection, topic, config, now_ms)
-    connection.execute("PRAGMA incremental_vacuum").fetchall()
+    connection.executescript("PRAGMA incremental_vacuum")  # `execute` would stop after one page
 
 
 def _first_since(connection: sqlite3.Connection, topic: Topic, time_ms: int) -> int:
