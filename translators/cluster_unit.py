@@ -10,7 +10,7 @@ from schemas.records import Role
 from translators import dispatch
 from translators.etcd_object import build_object
 from translators.ids import label, object_name
-from translators.mappings.cluster.load_balancing_policy import type_of
+from translators.mappings.cluster.load_balancing_policy import effective_policy, type_of
 from translators.mappings.cluster.subset import subset_of
 from translators.mappings.cluster.transport_socket import choose_socket
 from translators.mappings.cluster.upstream_host import host_of
@@ -51,7 +51,7 @@ def translate(view: UnitView, findings: Findings) -> Translation:
     if cluster is None:
         return Translation()
     at = Where(xds.CLUSTER, cluster.name)
-    draft = UpstreamDraft(cluster.name)
+    draft = UpstreamDraft(cluster.name, policy=effective_policy(cluster))
     draft.is_closed = not dispatch.apply(cluster, draft, at, findings)
     assignment = _assignment(view, cluster)
     endpoints = _endpoints(assignment, draft, at, findings)

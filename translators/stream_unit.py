@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +13,10 @@ from translators.chain_draft import ChainDraft
 from translators.dispatch import diagnose
 from translators.etcd_object import build_object
 from translators.ids import label, object_id, object_name
+from translators.mappings.listener import listener_filter
 from translators.mappings.stream.filter_chain_match import read_addresses, read_regions, read_snis
 from translators.mappings.stream.network_filter import apply_filters, is_http
-from translators.mappings.stream.region import MAX_PIECES, Network, Region, subtract, text_of
+from translators.mappings.stream.region import MAX_PIECES, Network, Region, subtract, text_of, without_servers
 from translators.mappings.transport_socket import read_socket, unwrap
 from translators.registry import Diagnosed, find
 from translators.translation import Translation
@@ -57,7 +58,8 @@ def translate(view: UnitView, findings: Findings) -> Translation:
     """Translate a stream unit.
 
     Args:
-        view: SUBJECT Listener with its L4 chains in full, HTTP chains reduced; REFERENCE Clusters without endpoints.
+        view: SUBJECT Listener with its L4 chains in full, HTTP chains without their filters; REFERENCE Clusters
+            without endpoints.
         findings: receives the diagnostics.
 
     Returns:
@@ -69,6 +71,10 @@ def translate(view: UnitView, findings: Findings) -> Translation:
     at = Where(xds.LISTENER, listener.name)
     is_served = _note_fields(listener, at, findings)
     addresses = read_addresses(listener, at, findings)
+    if addresses and not listener.filter_chains and not listener.HasField("default_filter_chain"):
+        findings.report(
+            "CFG-INVALID", at.field("filter_chains"), effect="the listener has no chain, so it is not served"
+        )
     if not is_served or not _is_bound(listener, at, findings):
         return Translation()
     clusters = view.references(xds.CLUSTER)
@@ -97,6 +103,7 @@ def _note_fields(listener: xds.Message, at: Where, findings: Findings) -> bool:
         findings.report("LST-ADDR", at.field("api_listener"))
     if listener.HasField("fcds_config"):
         findings.report("LST-FCDS", at.field("fcds_config"))
+    listener_filter.apply(listener, None, at, findings)
     return not any(listener.HasField(field) for field in _CLOSING)
 
 
@@ -122,7 +129,11 @@ def _chains(listener: xds.Message, clusters: dict[str, xds.Message], at: Where, 
     has_tls = any(unwrap(_socket(chain)).context is not None for chain, _ in listed)
     found = []
     for chain, place in listed:
-        if not is_http(chain) and (plaintext := _terminates(chain, place, findings, has_tls=has_tls)) is not None:
+        if (
+            chain.filters
+            and not is_http(chain)
+            and (plaintext := _terminates(chain, place, findings, has_tls=has_tls)) is not None
+        ):
             draft = ChainDraft(clusters)
             apply_filters(chain, draft, place, findings)
             if not draft.upstream_id and not draft.is_closed:
@@ -197,18 +208,26 @@ def _disjoint(claims: list[_Claim], findings: Findings) -> list[_Claim]:
         enumerate(claims),
         key=lambda item: (item[1].chain.is_default, [-length for length in item[1].region.specificity()], item[0]),
     )
+    seen: list[_Claim] = []
     kept: list[_Claim] = []
     for _, claim in ranked:
         pieces = [claim.region]
-        for winner in kept:
-            if winner.sni == claim.sni:
-                rest = [subtract(piece, winner.region, takes_rest=claim.chain.is_default) for piece in pieces]
-                pieces = [region for regions in rest for region in regions]
+        for winner in kept if claim.chain.is_default else seen:
+            pieces = [piece for region in pieces for piece in _rest(region, claim, winner)]
         if not pieces or len(pieces) > MAX_PIECES:
             findings.report("LST-STREAM-OVERLAP", claim.chain.at, value=claim.sni or "")
-            continue
-        kept += [_Claim(claim.chain, claim.port, claim.sni, piece) for piece in pieces]
+        else:
+            kept += [replace(claim, region=piece) for piece in pieces]
+        seen.append(claim)
     return kept
+
+
+def _rest(region: Region, claim: _Claim, winner: _Claim) -> list[Region]:
+    """Give what a winner leaves of a part of a claim: the default chain gets what no other chain matches."""
+    is_bucket = winner.region.specificity()[0] > claim.region.specificity()[0]
+    if is_bucket and not claim.chain.is_default:
+        return without_servers(region, winner.region)
+    return subtract(region, winner.region) if winner.sni == claim.sni else [region]
 
 
 def _stream_route(listener: str, claim: _Claim) -> EtcdObject:

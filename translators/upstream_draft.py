@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from translators.mappings.cluster.load_balancing_policy import LbPolicy
+if TYPE_CHECKING:
+    from translators.mappings.cluster.load_balancing_policy import LbPolicy
 
 DEFAULT_CONNECT_TIMEOUT_S = 5.0
 DEFAULT_PANIC_THRESHOLD_PERCENT = 50.0
@@ -28,8 +29,8 @@ class UpstreamDraft:
 
     Attributes:
         name: the cluster's name.
-        discovery: where endpoints come from.
         policy: the load-balancing policy in force.
+        discovery: where endpoints come from.
         connect_timeout_s: of one try.
         keepalive_pool: APISIX's own pool per upstream; its defaults are written out so that they never drift.
         is_http2: HTTP/2 is spoken upstream, which nginx does for gRPC only.
@@ -41,8 +42,8 @@ class UpstreamDraft:
     """
 
     name: str
+    policy: LbPolicy
     discovery: Discovery = Discovery.STATIC
-    policy: LbPolicy = field(default_factory=lambda: LbPolicy("ROUND_ROBIN"))
     connect_timeout_s: float = DEFAULT_CONNECT_TIMEOUT_S
     keepalive_pool: dict[str, float] = field(
         default_factory=lambda: {"idle_timeout": 60, "requests": 1000, "size": 320}

@@ -12,7 +12,7 @@ from schemas import xds
 from schemas.records import Role
 from translators.etcd_object import build_object
 from translators.mappings.stream.network_filter import is_http
-from translators.mappings.transport_socket import unwrap
+from translators.mappings.transport_socket import is_raw, unwrap
 from translators.translation import Translation
 from translators.where import Where
 
@@ -101,7 +101,7 @@ def _collect(listener: xds.Message, at: Where, ports: dict[int, _Port], findings
         if socket.protocol == _UDP:
             _want_udp(listener, place, port, findings)
         else:
-            _want_tcp(listener, at, port)
+            _want_tcp(listener, at, port, findings)
 
 
 def _is_bound(listener: xds.Message) -> bool:
@@ -119,16 +119,39 @@ def _want_udp(listener: xds.Message, at: Where, port: _Port, findings: Findings)
     findings.report("LST-ADDR", at, value="UDP", effect="the UDP listener is not served")
 
 
-def _want_tcp(listener: xds.Message, at: Where, port: _Port) -> None:
+def _want_tcp(listener: xds.Message, at: Where, port: _Port, findings: Findings) -> None:
     chains = [(chain, at.item("filter_chains", chain.name or i)) for i, chain in enumerate(listener.filter_chains)]
     if listener.HasField("default_filter_chain"):
         chains.append((listener.default_filter_chain, at.field("default_filter_chain")))
     for chain, place in chains:
-        is_tls = unwrap(chain.transport_socket if chain.HasField("transport_socket") else None).context is not None
+        _note_scopes(chain, place, findings)
+        is_tls = _speaks_tls(chain)
         if is_http(chain):
             (port.https if is_tls else port.http).append(place)
         else:
             (port.tls if is_tls else port.tcp).append(place)
+
+
+def _speaks_tls(chain: xds.Message) -> bool:
+    """Tell whether a chain has a TLS socket; a stub has only its name."""
+    if not chain.HasField("transport_socket"):
+        return False
+    socket = chain.transport_socket
+    return not is_raw(socket) if not socket.HasField("typed_config") else unwrap(socket).context is not None
+
+
+def _note_scopes(chain: xds.Message, at: Where, findings: Findings) -> None:
+    """Report scoped routes: a chain that uses them has no http unit."""
+    for network_filter in chain.filters:
+        hcm = xds.unpack(network_filter.typed_config) if network_filter.HasField("typed_config") else None
+        if hcm is not None and "scoped_routes" in hcm.DESCRIPTOR.fields_by_name and hcm.HasField("scoped_routes"):
+            findings.report(
+                "CFG-UNKNOWN-ANY",
+                at.item("filters", network_filter.name).field("scoped_routes"),
+                value=hcm.scoped_routes.name,
+                effect="the chain is not served: routes by scope are not translated",
+                remedy="use rds or route_config",
+            )
 
 
 def _manifest(ports: dict[int, _Port], findings: Findings) -> dict[str, Any]:

@@ -38,9 +38,14 @@ class Socket:
     is_supported: bool = True
 
 
+def is_raw(socket: xds.Message) -> bool:
+    """Tell whether a transport socket that is only named is plaintext."""
+    return socket.name in {"", *_RAW_NAMES}
+
+
 def unwrap(socket: xds.Message | None) -> Socket:
     """Look through the wrappers of a transport socket; None or an empty one is plaintext."""
-    if socket is None or (not socket.HasField("typed_config") and socket.name in {"", *_RAW_NAMES}):
+    if socket is None or (not socket.HasField("typed_config") and is_raw(socket)):
         return Socket()
     inner = xds.unpack(socket.typed_config) if socket.HasField("typed_config") else None
     short = inner.DESCRIPTOR.full_name.removeprefix(_PACKAGE) if inner is not None else ""

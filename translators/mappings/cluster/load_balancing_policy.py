@@ -67,8 +67,7 @@ def effective_policy(cluster: xds.Message) -> LbPolicy:
 
 
 def apply(cluster: xds.Message, draft: UpstreamDraft, at: Where, findings: Findings) -> None:
-    """Read lb_policy and load_balancing_policy: the second, where set, replaces the first."""
-    draft.policy = effective_policy(cluster)
+    """Report lb_policy or load_balancing_policy when nothing in it is supported."""
     if draft.policy.name == "UNSUPPORTED":
         field = "load_balancing_policy" if cluster.HasField("load_balancing_policy") else "lb_policy"
         findings.report("CL-FEATURE", at.field(field), effect="round robin is used instead of the policy")

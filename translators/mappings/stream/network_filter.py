@@ -25,7 +25,7 @@ _SHORT_NAME = "http_connection_manager"
 
 
 def is_http(chain: xds.Message) -> bool:
-    """Tell whether a chain ends in an HttpConnectionManager; stubs of chains have filter names only."""
+    """Tell whether a chain ends in an HttpConnectionManager; stubs of chains have the names of their filters only."""
     return any(
         network_filter.typed_config.type_url.endswith(HTTP_CONNECTION_MANAGER)
         if network_filter.HasField("typed_config")

@@ -45,13 +45,22 @@ def apply(proxy: xds.Message, draft: ChainDraft, at: Where, findings: Findings) 
 
 def _weights(proxy: xds.Message, draft: ChainDraft, at: Where, findings: Findings) -> dict[str, int]:
     weights: dict[str, int] = defaultdict(int)
-    for cluster in proxy.weighted_clusters.clusters:
-        place = at.item("clusters", cluster.name)
-        if cluster.HasField("metadata_match"):
-            findings.report("L4-FEATURE", place.field("metadata_match"))
-        if cluster.weight:
-            weights[_upstream(proxy, cluster.name, draft, place, findings)] += cluster.weight
+    for weighted in proxy.weighted_clusters.clusters:
+        if weighted.weight:
+            use = _merged(proxy, weighted)
+            place = at.item("clusters", weighted.name)
+            weights[_upstream(use, weighted.name, draft, place, findings)] += weighted.weight
     return weights
+
+
+def _merged(proxy: xds.Message, weighted: xds.Message) -> xds.Message:
+    """Give the TcpProxy as this cluster is used: its own metadata_match is merged over the proxy's, key by key."""
+    use = type(proxy)()
+    use.CopyFrom(proxy)
+    for namespace, struct in weighted.metadata_match.filter_metadata.items():
+        for key, value in struct.fields.items():
+            use.metadata_match.filter_metadata[namespace].fields[key].CopyFrom(value)
+    return use
 
 
 def _split(weights: dict[str, int]) -> dict[str, Any]:
