@@ -91,6 +91,7 @@ CODES: dict[str, Code] = {
     "HF-RLS": Code(ERROR, SECURITY, "requests are not rate limited", "use local_ratelimit, or allow HF-RLS in the policy"),
     "HF-META": Code(WARN, UNSUPPORTED, "the metadata is not produced", "remove the consumers of the metadata"),
     "HF-PLUGIN-DISABLED": Code(ERROR, BOOTSTRAP, "the plugin is skipped by the node", "enable it in config.yaml"),
+    "HF-RESTRICT": Code(ERROR, SECURITY, "every route the filter guards answers 403", "restrict at the service, or allow HF-RESTRICT in the policy"),
     "HF-UNTRANSLATED": Code(WARN, UNSUPPORTED, "requests are served without the filter", "remove the filter or accept the difference"),
     "AUTH-JWT-AUD": Code(ERROR, SECURITY, "routes answer 403", "use one issuer with one audience"),
     "AUTH-JWT-CLAIM": Code(WARN, UNSUPPORTED, "the claim is not handed on", "read the claim at the service"),
@@ -149,5 +150,6 @@ CODES: dict[str, Code] = {
     "CFG-UNKNOWN-FIELD": Code(WARN, UNSUPPORTED, "the field has no effect", "check whether it matters; a newer meshferry may know it"),
     "CFG-INVALID": Code(ERROR, INVALID, "the resource is left out", "correct the resource"),
 }
-"""HF-UNTRANSLATED and CFG-INVALID are ours beyond section 11: a decorating filter that is left out, and a resource that
-cannot be read at all."""
+"""Ours beyond section 11 are HF-UNTRANSLATED (a decorating filter that is left out), HF-RESTRICT (a restricting one that
+is not translated; apart, so that silencing the former never opens the latter) and CFG-INVALID (a resource that cannot be
+read at all)."""

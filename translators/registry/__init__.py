@@ -7,7 +7,7 @@ in no row is a hole: `dispatch.apply` reports it as CFG-UNKNOWN-FIELD, so nothin
 
 from __future__ import annotations
 
-from translators.registry import cluster, http, listener, match, route, stream, tls
+from translators.registry import action, cluster, http, listener, match, route, stream, tls
 from translators.registry.row import Diagnosed, Fidelity, Handled, Ignored, Row
 
 __all__ = ["ROWS", "Diagnosed", "Fidelity", "Handled", "Ignored", "Row", "find"]
@@ -17,6 +17,7 @@ MAPPINGS: tuple[Row, ...] = (
     *http.ROWS,
     *route.ROWS,
     *match.ROWS,
+    *action.ROWS,
     *cluster.ROWS,
     *tls.ROWS,
     *stream.ROWS,

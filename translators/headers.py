@@ -1,0 +1,365 @@
+"""Header mutations: the ordered mutations of Envoy folded into one final operation per header of APISIX.
+
+Envoy evaluates level by level, and within a level removals, then overwrites, then appends (mapping.md section 14.3).
+APISIX executes add, set and remove from maps without order. So the mutations are executed here symbolically, for both
+cases that matter, the header being absent and being present; what both cases end in decides the operation.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from translators.expr import present
+from translators.format_string import (
+    NOTHING,
+    FormatError,
+    HeaderReference,
+    Piece,
+    Side,
+    may_be_empty,
+    parse,
+    render,
+    text_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from schemas import xds
+    from translators.expr import Expr
+    from translators.findings import Findings
+    from translators.where import Where
+
+PLUGIN_HOST = re.compile(r"[0-9a-zA-Z.-]+(?::[0-9]{1,5})?\Z")
+"""Hosts that proxy-rewrite.host accepts (mapping.md section 2)."""
+APPEND, ADD_IF_ABSENT, OVERWRITE, OVERWRITE_IF_EXISTS = 0, 1, 2, 3
+"""HeaderValueOption.HeaderAppendAction, in the order of the enum."""
+
+_NO_DEFAULT = re.compile(r"[}$]|\?\?|\A\s|\s\Z|\A\Z")
+"""What cannot stand behind `??` in a template."""
+_HOST_NAMES = frozenset({"host", ":authority"})
+_DROPPED_EMPTY = "where the value is empty the header is removed instead of kept"
+_SENT_EMPTY = "where the value is empty an empty header is sent"
+_FOLDED = "the combination of mutations of this header is approximated by its last ones"
+
+
+@dataclass(frozen=True, slots=True)
+class Mutation:
+    """One HeaderValueOption, parsed.
+
+    Attributes:
+        name: lower-case.
+        pieces: the value.
+        action: a HeaderAppendAction.
+        keeps_empty: write the header even if the value is empty.
+        at: where it stands.
+    """
+
+    name: str
+    pieces: tuple[Piece, ...]
+    action: int
+    keeps_empty: bool
+    at: Where
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Mutations that Envoy evaluates together: removals first, then overwrites, then appends."""
+
+    removed: tuple[str, ...] = ()
+    mutations: tuple[Mutation, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Original:
+    """The value lines that the header had before all mutations."""
+
+
+_ORIGINAL = _Original()
+_Values: TypeAlias = "tuple[_Original | tuple[Piece, ...], ...]"
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """What a header has become, by what it was."""
+
+    if_absent: _Values = ()
+    if_present: _Values = (_ORIGINAL,)
+
+    def settled(self) -> _Values | None:
+        """Give the values when they do not depend on what the header was."""
+        return self.if_absent if self.if_absent == self.if_present else None
+
+
+@dataclass(slots=True)
+class FoldedHeaders:
+    """Final operations per header, as templates.
+
+    Attributes:
+        add: header -> lines added to those it has.
+        set: header -> lines it has instead.
+        remove: headers that go.
+        condition: the operations apply only where this holds; empty = always.
+        host: a new Host of the request; empty = unchanged.
+    """
+
+    add: dict[str, list[str]] = field(default_factory=dict)
+    set: dict[str, list[str]] = field(default_factory=dict)
+    remove: list[str] = field(default_factory=list)
+    condition: list[Expr] = field(default_factory=list)
+    host: str = ""
+
+    def of_request(self) -> dict[str, Any]:
+        """Give proxy-rewrite.headers; empty when there is nothing to do."""
+        return _without_empty(add=_single(self.add), set=_single(self.set), remove=sorted(self.remove))
+
+    def of_response(self) -> dict[str, Any]:
+        """Give response-rewrite.headers; empty when there is nothing to do."""
+        added = [f"{name}: {line}" for name, lines in sorted(self.add.items()) for line in lines]
+        return _without_empty(
+            add=added, set={name: ", ".join(lines) for name, lines in self.set.items()}, remove=sorted(self.remove)
+        )
+
+
+def _single(lines_of: dict[str, list[str]]) -> dict[str, str | list[str]]:
+    return {name: lines[0] if len(lines) == 1 else lines for name, lines in lines_of.items()}
+
+
+def _without_empty(**operations: Any) -> dict[str, Any]:
+    return {name: value for name, value in operations.items() if value}
+
+
+def read_option(
+    option: xds.Message, side: Side, constants: dict[str, str], at: Where, findings: Findings
+) -> Mutation | None:
+    """Read a HeaderValueOption; None, with a diagnostic, when its value has no template."""
+    name = option.header.key.lower()
+    try:
+        pieces = parse(_value_of(option), side, constants)
+        render(pieces)
+    except FormatError as error:
+        findings.report("HDR-FORMAT", at, value=str(error))
+        return None
+    action = option.append_action
+    if option.HasField("append"):
+        action = APPEND if option.append.value else OVERWRITE
+    return Mutation(name, pieces, action, option.keep_empty_value, at)
+
+
+def _value_of(option: xds.Message) -> str:
+    return str(option.header.value or option.header.raw_value.decode("utf-8", errors="replace"))
+
+
+def read_level(holder: xds.Message, side: Side, constants: dict[str, str], at: Where, findings: Findings) -> Step:
+    """Read `<side>_headers_to_remove` and `<side>_headers_to_add` of a route, virtual host, ….
+
+    Args:
+        holder: the message that has the fields.
+        side: which of them.
+        constants: format operators whose value is known.
+        at: where the holder stands.
+        findings: receives HDR-FORMAT.
+    """
+    field_name = f"{side}_headers_to_add"
+    options = getattr(holder, field_name)
+    removed = getattr(holder, f"{side}_headers_to_remove")
+    if not options and not removed:
+        return Step()
+    mutations = [
+        read_option(option, side, constants, at.item(field_name, option.header.key), findings) for option in options
+    ]
+    return Step(
+        tuple(name.lower() for name in removed), tuple(mutation for mutation in mutations if mutation is not None)
+    )
+
+
+def fold(steps: Iterable[Step], side: Side, at: Where, findings: Findings) -> FoldedHeaders:
+    """Fold mutations in the order in which Envoy evaluates them.
+
+    Args:
+        steps: in that order.
+        side: what is mutated.
+        at: where a finding about a header lies that no single mutation causes.
+        findings: receives HDR-VALUE and HDR-ORDER.
+    """
+    kept = [step for step in steps if step.removed or step.mutations]
+    folder = _Folder(side, at, findings)
+    for step in kept:
+        folder.apply(step)
+    return folder.folded() if kept else FoldedHeaders()
+
+
+class _Folder:
+    """Executes mutations symbolically."""
+
+    def __init__(self, side: Side, at: Where, findings: Findings) -> None:
+        self._side = side
+        self._at = at
+        self._findings = findings
+        self._states: dict[str, _State] = {}
+        self._places: dict[str, Where] = {}
+        self._readers: dict[str, set[str]] = {}
+        self._host = ""
+
+    def apply(self, step: Step) -> None:
+        """Execute one step."""
+        for name in step.removed:
+            if self._is_plain(name, self._at):
+                self._states[name] = _State((), ())
+        overwrites: list[tuple[Mutation, tuple[Piece, ...]]] = []
+        appends: list[tuple[Mutation, tuple[Piece, ...], _State]] = []
+        for mutation in step.mutations:
+            pieces = self._evaluated(mutation)
+            if (text_of(pieces) == "" and not mutation.keeps_empty) or not self._is_plain(
+                mutation.name, mutation.at, pieces
+            ):
+                continue
+            self._places[mutation.name] = mutation.at
+            if mutation.action in (OVERWRITE, OVERWRITE_IF_EXISTS):
+                overwrites.append((mutation, pieces))
+            else:
+                appends.append((mutation, pieces, self._state(mutation.name)))
+        self._overwrite(overwrites)
+        self._append(appends)
+
+    def _overwrite(self, overwrites: Sequence[tuple[Mutation, tuple[Piece, ...]]]) -> None:
+        before = {mutation.name: self._state(mutation.name) for mutation, _ in overwrites}
+        for mutation, pieces in overwrites:
+            self._warn_of_empty(mutation, pieces)
+            state = self._state(mutation.name)
+            seen = before[mutation.name]
+            is_unconditional = mutation.action == OVERWRITE
+            self._states[mutation.name] = _State(
+                (pieces,) if is_unconditional or seen.if_absent else state.if_absent,
+                (pieces,) if is_unconditional or seen.if_present else state.if_present,
+            )
+
+    def _append(self, appends: Sequence[tuple[Mutation, tuple[Piece, ...], _State]]) -> None:
+        for mutation, pieces, seen in appends:
+            if self._side == "request" and may_be_empty(pieces) and not mutation.keeps_empty:
+                self._findings.report("HDR-VALUE", mutation.at, effect=_SENT_EMPTY)
+            state = self._state(mutation.name)
+            is_unconditional = mutation.action == APPEND
+            self._states[mutation.name] = _State(
+                (*state.if_absent, pieces) if is_unconditional or not seen.if_absent else state.if_absent,
+                (*state.if_present, pieces) if is_unconditional or not seen.if_present else state.if_present,
+            )
+
+    def _warn_of_empty(self, mutation: Mutation, pieces: tuple[Piece, ...]) -> None:
+        if may_be_empty(pieces) and (mutation.keeps_empty or self._state(mutation.name).settled() != ()):
+            self._findings.report("HDR-VALUE", mutation.at, effect=_DROPPED_EMPTY)
+
+    def _state(self, name: str) -> _State:
+        return self._states.get(name, _State())
+
+    def _is_plain(self, name: str, at: Where, pieces: tuple[Piece, ...] = ()) -> bool:
+        """Tell whether the name is a header's; the Host is set apart, other pseudo headers are refused."""
+        if not name.startswith(":") and (name not in _HOST_NAMES or self._side == "response"):
+            return True
+        text = text_of(pieces)
+        if name in _HOST_NAMES and self._side == "request" and text and PLUGIN_HOST.match(text):
+            self._host = text
+        else:
+            self._findings.report("HDR-VALUE", at, value=name, effect=f"{name} is not mutated")
+        return False
+
+    def _evaluated(self, mutation: Mutation) -> tuple[Piece, ...]:
+        """Replace references to headers whose value earlier mutations have settled."""
+        pieces: list[Piece] = []
+        for piece in mutation.pieces:
+            is_reference = isinstance(piece, HeaderReference) and piece.side == self._side
+            if not isinstance(piece, HeaderReference) or not is_reference:
+                pieces.append(piece)
+                continue
+            values = self._states[piece.name].settled() if piece.name in self._states else None
+            if values is None:
+                self._readers.setdefault(piece.name, set()).add(mutation.name)
+                if piece.name in self._states:
+                    self._findings.report("HDR-ORDER", mutation.at)
+                pieces.append(piece)
+            elif values and not isinstance(values[0], _Original):
+                pieces.extend(values[0])
+        return tuple(pieces)
+
+    def folded(self) -> FoldedHeaders:
+        """Give the operations."""
+        folded = FoldedHeaders(host=self._host)
+        conditional: list[tuple[str, tuple[Piece, ...]]] = []
+        for name, state in sorted(self._states.items()):
+            self._check_readers(name)
+            first = state.if_present[:1]
+            if not state.if_absent and len(state.if_present) == 1 and first != (_ORIGINAL,):
+                conditional.append((name, state.if_present[0]))  # type: ignore[arg-type]  # _ORIGINAL was excluded
+            elif first == (_ORIGINAL,):
+                self._keep(name, state, folded)
+            else:
+                self._replace(name, state, folded)
+        self._only_present(conditional, folded)
+        return folded
+
+    def _check_readers(self, name: str) -> None:
+        """Templates read a header whenever they are evaluated: another mutation of it may come before or after."""
+        for reader in sorted(self._readers.get(name, set()) - {name}):
+            self._findings.report("HDR-ORDER", self._places.get(reader, self._at))
+
+    def _keep(self, name: str, state: _State, folded: FoldedHeaders) -> None:
+        """Write what becomes of a header that keeps its original lines."""
+        appended = state.if_present[1:]
+        if state.if_absent == appended:
+            if appended:
+                self._add(name, appended, folded)
+            return
+        default = state.if_absent[0] if state.if_absent[1:] == appended else None
+        text = text_of(default) if isinstance(default, tuple) else None
+        if text is None or _NO_DEFAULT.search(text):
+            self._refuse(name, "HDR-VALUE")
+            return
+        if appended and self._side == "response":
+            self._refuse(name, "HDR-ORDER")
+            return
+        reference = HeaderReference(name, self._side).variable().name
+        folded.set[name] = [f"${{{reference} ?? {text}}}", *self._rendered(appended)]
+
+    def _replace(self, name: str, state: _State, folded: FoldedHeaders) -> None:
+        """Write what becomes of a header that loses its original lines."""
+        values = state.settled()
+        if values is None:
+            values = state.if_present
+            self._findings.report("HDR-ORDER", self._places.get(name, self._at), effect=_FOLDED)
+        lines = self._rendered(values)
+        if not any(lines):
+            if lines:
+                self._refuse(name, "HDR-VALUE", effect="the header is removed instead of sent empty")
+            folded.remove.append(name)
+            return
+        if len(lines) > 1 and self._side == "response":
+            self._findings.report("HDR-ORDER", self._places.get(name, self._at), effect="the values become one line")
+        folded.set[name] = lines
+
+    def _add(self, name: str, appended: _Values, folded: FoldedHeaders) -> None:
+        lines = self._rendered(appended)
+        if self._side == "response":
+            lines = [f"{line}{NOTHING}" if line.endswith("/") else line for line in lines]
+            if any(":" in line or not line for line in lines):
+                self._refuse(name, "HDR-VALUE")
+                lines = [line for line in lines if line and ":" not in line]
+        if lines:
+            folded.add[name] = lines
+
+    def _only_present(self, conditional: list[tuple[str, tuple[Piece, ...]]], folded: FoldedHeaders) -> None:
+        """Write overwrites that need the header to exist: a plugin has one condition for all it does."""
+        if len(conditional) == 1 and not (folded.add or folded.set or folded.remove or folded.host):
+            name, pieces = conditional[0]
+            folded.set[name] = [render(pieces)]
+            folded.condition = [present(HeaderReference(name, self._side).variable().name)]
+            return
+        for name, _ in conditional:
+            self._refuse(name, "HDR-VALUE", remedy="let OVERWRITE_IF_EXISTS be the only mutation of the route")
+
+    def _rendered(self, values: _Values) -> list[str]:
+        return [render(value) for value in values if not isinstance(value, _Original)]
+
+    def _refuse(self, name: str, code: str, effect: str = "", remedy: str = "") -> None:
+        self._findings.report(code, self._places.get(name, self._at), value=name, effect=effect, remedy=remedy)

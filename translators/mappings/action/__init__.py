@@ -1,0 +1,1 @@
+"""Mappings of route actions: where requests go, and what is changed on the way."""

@@ -1,0 +1,63 @@
+"""Source: envoy.extensions.filters.http.header_mutation.v3.HeaderMutation, HeaderMutationPerRoute.
+
+Target: proxy-rewrite.headers, response-rewrite.headers, together with the mutations of routes.
+Fidelity: E/A as translators.headers.
+Differs: query parameters and trailers are not mutated; names cannot be removed by a pattern.
+Diagnostics: HDR-VALUE, HDR-FORMAT, HF-UNTRANSLATED.
+See: mapping.md sections 4.7 and 6.3.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from translators.headers import Step, read_option
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from schemas import xds
+    from translators.filters import FilterDraft
+    from translators.findings import Findings
+    from translators.format_string import Side
+    from translators.http_filter import EffectiveFilter
+    from translators.where import Where
+
+_LOST = ("query_parameter_mutations", "response_trailers_mutations", "request_trailers_mutations")
+
+
+def apply(http_filter: EffectiveFilter, draft: FilterDraft, at: Where, findings: Findings) -> None:
+    """Add the mutations of the listener, then those of all levels below it (they do not replace each other).
+
+    Without most_specific_header_mutations_wins the most specific level comes first, so that the others win.
+    """
+    config = http_filter.config
+    levels = [(override.config, override.at) for override in http_filter.overrides if override.config is not None]
+    if config is None or not getattr(config, "most_specific_header_mutations_wins", False):
+        levels.reverse()
+    if config is not None:
+        levels.insert(0, (config, at))
+    response: list[Step] = []
+    for level, place in levels:
+        mutations = level.mutations
+        draft.request.extend(_steps(mutations.request_mutations, "request", place, findings))
+        response.extend(_steps(mutations.response_mutations, "response", place, findings))
+        for lost in _LOST:
+            if getattr(mutations, lost):
+                findings.report("HF-UNTRANSLATED", place.field(lost), effect=f"{lost} have no effect")
+    draft.response.append(response)
+
+
+def _steps(mutations: list[xds.Message], side: Side, at: Where, findings: Findings) -> Iterator[Step]:
+    """Give one step per mutation: this filter evaluates them one after the other."""
+    for mutation in mutations:
+        kind = mutation.WhichOneof("action")
+        if kind == "remove":
+            yield Step(removed=(mutation.remove.lower(),))
+        elif kind == "append":
+            place = at.item(f"{side}_mutations", mutation.append.header.key)
+            read = read_option(mutation.append, side, {}, place, findings)
+            if read is not None:
+                yield Step(mutations=(read,))
+        elif kind is not None:
+            findings.report("HDR-VALUE", at.field(f"{side}_mutations.{kind}"), effect="no header is removed by it")
