@@ -37,6 +37,7 @@ class SQLiteLog:
         self._writes = ConnectionThread(path)
         self._reads = ConnectionThread(path)
         self._changes: ChangeWatch | None = None
+        self._user_count = 0
 
     @classmethod
     def from_url(cls, url: str) -> SQLiteLog:
@@ -54,12 +55,18 @@ class SQLiteLog:
         return cls(Path(path))
 
     async def __aenter__(self) -> Self:
-        """Open the file, making it if needed.
+        """Open the file, making it if needed; roles of one process may share a log, each entering it for itself.
 
         Raises:
             BrokenTopicError: no directory, no permission, not a log, or a log of another version.
             LogUnreachableError: the file is locked for too long, or the disk is full.
         """
+        if not self._user_count:
+            await self._open()
+        self._user_count += 1
+        return self
+
+    async def _open(self) -> None:
         await self._writes.open()
         try:
             await self._reads.open()
@@ -67,13 +74,14 @@ class SQLiteLog:
         except BaseException:
             await self._close()
             raise
-        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Finish queued writes and close the file."""
-        await self._close()
+        """Finish queued writes and close the file, when its last user leaves."""
+        self._user_count -= 1
+        if not self._user_count:
+            await self._close()
 
     async def _close(self) -> None:
         if self._changes is not None:
