@@ -134,10 +134,10 @@ def _read_yaml(text: str) -> Any:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = 0 if mark is None else mark.line + 1
-        raise UnreadableDocumentError(f"neither JSON nor YAML: {error.problem or error.context}", line) from error
+        raise UnreadableDocumentError(f"not YAML: {error.problem or error.context}", line) from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())
-        raise UnreadableDocumentError(f"neither JSON nor YAML: {reason}") from error
+        raise UnreadableDocumentError(f"not YAML: {reason}") from error
 
 
 def _child(node: yaml.Node | None, part: str | int) -> tuple[yaml.Node, yaml.Node] | None:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 POLL_S = 0.1
 ABSENT: Identity = ()
+INODE = 2
+"""Length of the part of an identity that says which file it is, not in which state."""
 
 
 class FileSource:
@@ -55,8 +57,7 @@ class FileSource:
                 said = parsed.problems
                 for problem in parsed.problems:
                     yield problem
-            while not self._has_changed():
-                await asyncio.sleep(self._poll_s)
+            await self._changed()
 
     def _read(self) -> ParsedFile:
         self._identities = {self._path: identity_of(self._path)}
@@ -69,6 +70,19 @@ class FileSource:
         path = self._path.parent / name
         self._identities[path] = identity_of(path)
         return data_source_reader(self._path.parent)(name)
+
+    async def _changed(self) -> None:
+        """Wait for the next state of the file that is worth reading.
+
+        A renamed file is whole when it appears. One that is written in place may be cut short and still be good YAML,
+        so it has to be the same at two looks in a row.
+        """
+        while not self._has_changed():  # noqa: ASYNC110 - a file system has no event to wait for
+            await asyncio.sleep(self._poll_s)
+        before = self._identities[self._path]
+        while (now := identity_of(self._path)) != before and now[:INODE] == before[:INODE]:
+            before = now
+            await asyncio.sleep(self._poll_s)
 
     async def _is_being_written(self) -> bool:
         """A half-written file changes again at once; only a file that stays broken is reported."""

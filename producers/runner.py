@@ -1,0 +1,227 @@
+"""The producer: follows a source and writes units. The only file here that knows the log and the clock."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import secrets
+import time
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pipeline.backoff import Backoff
+from pipeline.headers import new_traceparent, record_headers
+from pipeline.log import BrokenTopicError, LogUnreachableError, NewRecord
+from pipeline.topics import MAX_MESSAGE_BYTES
+from producers.publication import Publication
+from producers.source import Changes
+from producers.units import Removal
+from schemas.codec import UnreadableRecordError, decode, encode
+from schemas.keys import GENESIS_KEY, TopicKind, topic
+from schemas.records import Genesis, Unit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from pipeline.log import Log, Writer
+    from pipeline.seal import Sealer
+    from producers.source import Note, Source
+
+    _Outputs = asyncio.Queue["Changes | Exception | _Ended"]
+
+logger = logging.getLogger(__name__)
+
+BACKOFF_BASE_S = 0.5
+BACKOFF_CAP_S = 10.0
+MAX_TRANSACTION_BYTES = 4 << 20
+RECORD_OVERHEAD_BYTES = 4096
+"""Room for key, headers and framing below the limit of a record."""
+
+
+class _Ended:
+    """The source has nothing more to say."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProducerOptions:
+    """What a producer needs.
+
+    Attributes:
+        view: name of the view.
+        source: where the view comes from.
+        log: the log, not yet entered.
+        prefix: of topic names.
+        sealer: seals private keys; None leaves them in the clear, which only tests want.
+        build: version that goes into the provenance of units.
+    """
+
+    view: str
+    source: Source
+    log: Log
+    prefix: str
+    sealer: Sealer | None
+    build: str
+
+
+async def run(options: ProducerOptions) -> None:
+    """Produce until cancelled, or until the source ends; a log that goes away is waited for.
+
+    Raises:
+        WriterFencedError: another producer of this view has started; this one must stop.
+        BrokenTopicError: the units topic is missing or holds records this build cannot read.
+    """
+    outputs: _Outputs = asyncio.Queue(maxsize=1)
+    following = asyncio.create_task(_follow(options, outputs))
+    producer = _Producer(options, outputs)
+    backoff = Backoff(BACKOFF_BASE_S, BACKOFF_CAP_S, random.random)
+    try:
+        while True:
+            try:
+                async with options.log as log:
+                    return await producer.publish(log, backoff)
+            except LogUnreachableError as error:
+                delay_s = backoff.next_s()
+                text = "producer %s: %s; trying again in %.1f s, published units stay as they are"
+                logger.warning(text, options.view, error, delay_s)
+                await asyncio.sleep(delay_s)
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+
+
+async def _follow(options: ProducerOptions, outputs: _Outputs) -> None:
+    """Hand over changes one at a time: while the log is away the source waits, not the memory. Problems are logged."""
+    stream = options.source.changes()
+    try:
+        async for output in stream:
+            if isinstance(output, Changes):
+                await outputs.put(output)
+            else:
+                logger.error("producer %s: %s", options.view, output)
+        await outputs.put(_Ended())
+    except Exception as error:  # noqa: BLE001 - raised again by whoever takes it from the queue
+        await outputs.put(error)
+    finally:
+        if isinstance(stream, AsyncGenerator):
+            await stream.aclose()
+
+
+class _Producer:
+    def __init__(self, options: ProducerOptions, outputs: _Outputs) -> None:
+        self._options = options
+        self._outputs = outputs
+        self._units = topic(options.prefix, options.view, TopicKind.UNITS)
+        seal = options.sealer.seal if options.sealer else None
+        self._publication = Publication(options.view, seal, options.build)
+        self._notes: frozenset[Note] = frozenset()
+
+    async def publish(self, log: Log, backoff: Backoff) -> None:
+        """Bring the log to the state of the source and keep it there."""
+        writer = await log.writer(f"meshferry-producer-{self._options.view}")
+        published = await self._read_back(log, writer)
+        await self._write(writer, self._publication.resume(published, _now_ms()))
+        backoff.reset()
+        while not isinstance(output := await self._outputs.get(), _Ended):
+            if isinstance(output, Exception):
+                raise output
+            self._say(output.notes)
+            units, problems = self._publication.apply(output, _now_ms())
+            for problem in problems:
+                logger.error("producer %s: %s", self._options.view, problem)
+            await self._write(writer, units)
+
+    def _say(self, notes: Iterable[Note]) -> None:
+        """Log each note once while it lasts."""
+        now = frozenset(notes)
+        for note in sorted(now - self._notes, key=lambda note: (note.type_url, note.name, note.path)):
+            place = f"{note.type_url.rpartition('.')[2]} {note.name}: {note.path}"
+            logger.warning("producer %s: %s: %s: %s", self._options.view, note.code, place, note.message)
+        self._notes = now
+
+    async def _read_back(self, log: Log, writer: Writer) -> list[Unit]:
+        published: dict[str, Unit] = {}
+        is_empty = True
+        async for batch in log.read(self._units, (await log.ends(self._units)).start):
+            for record in batch:
+                is_empty = False
+                if record.value is None:
+                    published.pop(record.key, None)
+                elif record.key != GENESIS_KEY:
+                    published[record.key] = self._readable(record.key, record.value)
+        if is_empty:
+            genesis = Genesis(self._options.view, _now_ms(), secrets.token_hex(8))
+            await writer.append(self._units, [NewRecord(GENESIS_KEY, encode(genesis))])
+        if self._options.sealer is not None:
+            for unit in published.values():
+                for resource in unit.resources:
+                    self._options.sealer.remember(resource.body)
+        return list(published.values())
+
+    def _readable(self, key: str, value: bytes) -> Unit:
+        try:
+            return decode(value, Unit)
+        except UnreadableRecordError as error:
+            raise BrokenTopicError(f"{self._units}: {key}: {error}; run the newer build, or empty the topic") from error
+
+    async def _write(self, writer: Writer, units: Sequence[Unit | Removal]) -> None:
+        trace_id, time_ms = secrets.token_bytes(16), _now_ms()
+        records = [self._record(unit, f"{trace_id.hex()}-{n}", trace_id, time_ms) for n, unit in enumerate(units)]
+        for batch in _batches([record for record in records if self._fits(record)]):
+            await self._append(writer, batch)
+        if units:
+            removed_count = sum(isinstance(unit, Removal) for unit in units)
+            text = "producer %s: %d units written, %d removed"
+            logger.info(text, self._options.view, len(units) - removed_count, removed_count)
+
+    def _record(self, unit: Unit | Removal, event_id: str, trace_id: bytes, time_ms: int) -> NewRecord:
+        traceparent = new_traceparent(trace_id, secrets.token_bytes(8))
+        source = f"/views/{self._options.view}/producer"
+        headers = record_headers("unit", source, event_id, time_ms, traceparent)
+        return NewRecord(unit.key, None if isinstance(unit, Removal) else encode(unit), headers)
+
+    def _fits(self, record: NewRecord) -> bool:
+        if _size(record) <= MAX_MESSAGE_BYTES:
+            return True
+        self._report_size(record)
+        return False
+
+    async def _append(self, writer: Writer, batch: list[NewRecord]) -> None:
+        """Write a batch; where the topic takes smaller records than ours, only those that are too large stay out."""
+        try:
+            await writer.append(self._units, batch)
+        except BrokenTopicError:
+            raise
+        except ValueError:
+            if len(batch) == 1:
+                self._report_size(batch[0])
+                return
+            for record in batch:
+                await self._append(writer, [record])
+
+    def _report_size(self, record: NewRecord) -> None:
+        text = "producer %s: OUT-SIZE: unit %s has %d bytes; its last good state stays; split it or raise %s"
+        logger.error(text, self._options.view, record.key, _size(record), "max.message.bytes")
+
+
+def _batches(records: Iterable[NewRecord]) -> Iterator[list[NewRecord]]:
+    """Split into transactions; what belongs to one change is one transaction unless it is very large."""
+    batch: list[NewRecord] = []
+    size = 0
+    for record in records:
+        if batch and size + _size(record) > MAX_TRANSACTION_BYTES:
+            yield batch
+            batch, size = [], 0
+        batch.append(record)
+        size += _size(record)
+    if batch:
+        yield batch
+
+
+def _size(record: NewRecord) -> int:
+    return len(record.key) + len(record.value or b"") + RECORD_OVERHEAD_BYTES
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
