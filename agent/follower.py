@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -26,6 +28,16 @@ BACKOFF_BASE_S = 0.5
 BACKOFF_CAP_S = 10.0
 MAX_TURN_RECORDS = 256
 """Records replayed in one turn of the loop, so that other connections get theirs."""
+
+
+@asynccontextmanager
+async def _closing(batches: AsyncIterator[Sequence[Record]]) -> AsyncIterator[AsyncIterator[Sequence[Record]]]:
+    """Let a reader go at once when its loop is left early: it may hold a connection to a broker."""
+    try:
+        yield batches
+    finally:
+        if isinstance(batches, AsyncGenerator):
+            await batches.aclose()
 
 
 class Patience(NamedTuple):
@@ -103,19 +115,20 @@ class Follower:
             next_offset = await self._read_all(ends.start, is_same_life=is_same_life)
         self._backoff.reset()
         self._set_live(is_live=True)
-        async for batch in self._log.follow(self._topic, next_offset):
-            await self._replay(batch)
+        async with _closing(self._log.follow(self._topic, next_offset)) as batches:
+            async for batch in batches:
+                await self._replay(batch)
 
     async def _genesis(self, start: int) -> Genesis | None:
         """Read the genesis, the topic's first record; None if that cannot be read."""
-        async for batch in self._log.read(self._topic, start):
-            if batch[0].key != GENESIS_KEY or batch[0].value is None:
-                return None
-            try:
-                return decode(batch[0].value, Genesis)
-            except UnreadableRecordError:
-                return None
-        return None
+        async with _closing(self._log.read(self._topic, start)) as batches:
+            batch = await anext(batches, None)  # an empty tuple as the default trips CPython 3.11
+        if not batch or batch[0].key != GENESIS_KEY or batch[0].value is None:
+            return None
+        try:
+            return decode(batch[0].value, Genesis)
+        except UnreadableRecordError:
+            return None
 
     async def _read_all(self, start: int, *, is_same_life: bool) -> int:
         """Read the whole topic and make the replica equal to it; returns the offset to go on from."""
@@ -134,9 +147,10 @@ class Follower:
 
     async def _read(self, start: int) -> int:
         next_offset = start
-        async for batch in self._log.read(self._topic, start):
-            await self._replay(batch)
-            next_offset = batch[-1].offset + 1
+        async with _closing(self._log.read(self._topic, start)) as batches:
+            async for batch in batches:
+                await self._replay(batch)
+                next_offset = batch[-1].offset + 1
         return next_offset
 
     async def _read_until_quiet(self, next_offset: int) -> int:

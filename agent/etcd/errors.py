@@ -22,7 +22,7 @@ class EtcdError(Exception):
 
     def body(self) -> bytes:
         """Render the error in the shape of the gateway's first generation."""
-        return orjson.dumps({"error": self.message, "code": self.code, "message": self.message})
+        return orjson.dumps({"error": self.message, "message": self.message, "code": self.code})
 
 
 def invalid_argument(message: str) -> EtcdError:

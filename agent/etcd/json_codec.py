@@ -37,7 +37,7 @@ class Identity(NamedTuple):
 
 
 def parse_object(body: bytes) -> dict[str, Any]:
-    """Parse a request body; an empty one is an empty message.
+    """Parse a request body; an empty one, or null, is an empty message.
 
     Raises:
         EtcdError: 400 with the text of Go's decoder.
@@ -48,6 +48,8 @@ def parse_object(body: bytes) -> dict[str, Any]:
         parsed = orjson.loads(body)
     except orjson.JSONDecodeError:
         raise invalid_argument(_go_text(body)) from None
+    if parsed is None:
+        return {}
     if not isinstance(parsed, dict):
         raise invalid_argument(
             f"json: cannot unmarshal {_go_type(parsed)} into Go value of type map[string]json.RawMessage"

@@ -107,8 +107,8 @@ class Front:
     def _health(self) -> Response:
         is_ready, reason = self._readiness()
         if is_ready:
-            return Response(200, JSON, b'{"health":"true","reason":""}')
-        return Response(503, JSON, b'{"health":"false","reason":"%b"}' % reason.encode())
+            return text(200, '{"health":"true","reason":""}')
+        return text(503, f'{{"health":"false","reason":"{reason}"}}')
 
     def _ready(self) -> Response:
         is_ready, reason = self._readiness()

@@ -126,15 +126,6 @@ async def test_a_client_that_goes_away_frees_its_watch_at_once(client: Client, s
         await until(lambda: not fronts[0].watcher_count)
 
 
-async def test_a_slow_client_is_bounded_and_told_everything_when_it_reads(client: Client, shop: Shop, port: int):
-    watch = await client.watch(port)
-    value = b'{"a":"%b"}' % (b"x" * 100_000)
-    for number in range(100):
-        await shop.put("big", {"/routes/big": value.replace(b"x", b"%d" % (number % 10), 1)})
-    lines = [await watch.line() for _ in range(100)]
-    assert lines[-1].header_revision == CREATED_MS + 101
-
-
 async def test_watches_are_closed_without_a_last_chunk_when_the_agent_stops(client: Client, shop: Shop, tmp_path: Path):
     async with running_agent(shop.log, tmp_path) as port:
         await until_ready(client, port)

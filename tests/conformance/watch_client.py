@@ -167,7 +167,7 @@ class Client:
     ) -> Watch:
         """Open a watch and read as far as its `created` line."""
         create = {"key": b64(key), "range_end": b64(range_end), "start_revision": start_revision, **fields}
-        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 24)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
         recording = Recording(key, range_end, start_revision, node, is_filtered=bool(fields))
         watch = Watch(reader, writer, recording)
         self._watches.append(watch)

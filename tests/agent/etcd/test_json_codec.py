@@ -99,7 +99,7 @@ def test_fields_in_both_styles_and_null_and_unknown():
     assert camel("min_mod_revision") == "minModRevision"
 
 
-@pytest.mark.parametrize("body", [b"", b"  \n", b"{}"])
+@pytest.mark.parametrize("body", [b"", b"  \n", b"{}", b"null"])
 def test_no_body_is_an_empty_message(body: bytes):
     assert parse_object(body) == {}
 
@@ -112,7 +112,6 @@ def test_no_body_is_an_empty_message(body: bytes):
         (b"x", "invalid character 'x' looking for beginning of value"),
         (b'{"a":x}', "invalid character 'x' looking for beginning of value"),
         (b"[1]", "json: cannot unmarshal array into Go value of type map[string]json.RawMessage"),
-        (b"null", "json: cannot unmarshal null into Go value of type map[string]json.RawMessage"),
         (b'{"a":NaN}', "invalid character 'N' looking for beginning of value"),
         (b'"\xff"', "invalid character in string literal"),
         (b"[" * 100_000, "exceeded max depth"),

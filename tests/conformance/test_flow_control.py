@@ -1,0 +1,101 @@
+"""Flow control over sockets, on the standard loop and on uvloop, which is the loop of production."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+import uvloop
+
+from agent.wire.http1 import HTTPConnection
+from tests.agent.memory_log import CREATED_MS
+from tests.conformance.fixture import until_ready
+from tests.conformance.running_agent import Shop, running_agent
+from tests.conformance.watch_client import Client, range_body, read_answer, request
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    Scenario = Callable[[Client, Shop, int], Awaitable[None]]
+
+LARGE = b'{"a":"%b"}' % (b"x" * 100_000)
+
+
+@pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def run(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Scenario], None]:
+    """Runs a scenario against an agent and validates what its watches saw."""
+
+    async def bed(scenario: Scenario) -> None:
+        shop, client = Shop(), Client()
+        await shop.open()
+        await shop.put("big", {"/routes/big": LARGE})
+        async with running_agent(shop.log, tmp_path) as port:
+            await until_ready(client, port)
+            await scenario(client, shop, port)
+            await client.finish()
+
+    def runs(scenario: Scenario) -> None:
+        with asyncio.Runner(loop_factory=request.param) as runner:
+            runner.run(bed(scenario))
+
+    return runs
+
+
+@pytest.fixture
+def paused(monkeypatch: pytest.MonkeyPatch) -> list[HTTPConnection]:
+    """The connections that could not take more at some time."""
+    found: list[HTTPConnection] = []
+    pause_writing = HTTPConnection.pause_writing
+
+    def remember(connection: HTTPConnection) -> None:
+        found.append(connection)
+        pause_writing(connection)
+
+    monkeypatch.setattr(HTTPConnection, "pause_writing", remember)
+    return found
+
+
+def test_a_watcher_that_reads_late_is_told_every_revision(run, paused: list[HTTPConnection]):
+    async def scenario(client: Client, shop: Shop, port: int) -> None:
+        late, prompt = await client.watch(port), await client.watch(port)
+        for number in range(150):
+            await shop.put(f"big{number}", {f"/routes/big{number}": LARGE})
+            await prompt.line()
+        assert len(paused) > 0
+        lines = [await late.line() for _ in range(150)]
+        assert lines[-1].header_revision == CREATED_MS + 151
+
+    run(scenario)
+
+
+def test_a_watcher_the_history_left_behind_is_compacted_and_can_start_again(run, paused: list[HTTPConnection]):
+    async def scenario(client: Client, shop: Shop, port: int) -> None:
+        late, prompt = await client.watch(port), await client.watch(port)
+        for number in range(300):
+            await shop.put(f"big{number}", {f"/routes/big{number}": LARGE})
+            await prompt.line()
+        assert len(paused) > 0
+        while not (line := await late.line()).is_canceled:
+            pass
+        again = await client.watch(port, start_revision=line.compact_revision)
+        await shop.route("2")
+        assert len((await again.line()).events) == 1
+
+    run(scenario)
+
+
+def test_a_client_that_asks_and_does_not_read_waits_for_its_answers(run, paused: list[HTTPConnection]):
+    async def scenario(_: Client, __: Shop, port: int) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(request("POST", "/v3/kv/range", range_body()) * 200 + request("GET", "/version"))
+        async with asyncio.timeout(10):
+            while not paused:  # noqa: ASYNC110 - the server says nothing when it stops reading
+                await asyncio.sleep(0)
+        answers = [await read_answer(reader) for _ in range(201)]
+        assert [answer.status for answer in answers] == [200] * 201
+        assert len({answer.body for answer in answers}) == 2
+        writer.close()
+
+    run(scenario)
