@@ -38,7 +38,7 @@ def settings_document() -> str:
     lines = [
         "# Settings",
         "",
-        "One file for all roles, given with `--settings`; `MESHFERRY_SECTION__KEY` in the environment lies over it, and",
+        "One file for all roles, given with `--settings`. `MESHFERRY_SECTION__KEY` in the environment lies over it;",
         "a name that ends in `_FILE` gives a file whose content is the value. The JSON Schema is in",
         "[settings.schema.json](settings.schema.json). Generated; do not edit.",
         "",

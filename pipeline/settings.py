@@ -171,7 +171,7 @@ def parse_settings(text: str, environment: Mapping[str, str], source: str = "set
         settings = msgspec.convert(tree, Settings)
     except msgspec.ValidationError as error:
         raise SettingsError(f"{source}: {error}") from error
-    return _checked(settings, source)
+    return check_settings(settings, source)
 
 
 def _lay(tree: dict[str, Any], name: str, value: str) -> None:
@@ -185,7 +185,16 @@ def _lay(tree: dict[str, Any], name: str, value: str) -> None:
     place[key] = yaml.load(value, Loader=yaml.CSafeLoader)
 
 
-def _checked(settings: Settings, source: str) -> Settings:
+def check_settings(settings: Settings, source: str) -> Settings:
+    """Check what types cannot say.
+
+    Args:
+        settings: the tree.
+        source: where it came from, for error messages.
+
+    Raises:
+        SettingsError: with the path of the setting.
+    """
     for name, view in settings.views.items():
         try:
             check_view(name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -76,4 +77,17 @@ def _run_loop(command: Coroutine[Any, Any, Any]) -> Any:
 
     logging.getLogger("asyncio").setLevel(logging.WARNING)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(command)
+        return runner.run(_until_stopped(command))
+
+
+async def _until_stopped(command: Coroutine[Any, Any, Any]) -> Any:
+    """Run a command until it ends or SIGTERM asks it to; then it closes what it has open, and all is well."""
+    running = asyncio.ensure_future(command)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)
+    try:
+        return await running
+    except asyncio.CancelledError:
+        if not running.cancelled():
+            running.cancel()  # the loop itself was interrupted
+            raise
+        return ExitCode.OK

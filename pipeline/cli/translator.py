@@ -5,16 +5,13 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-import msgspec
-
+from pipeline.cli.policy import policy_from
 from pipeline.cli.role_options import SettingsFile, Views, chosen_views, log_url, settings_from
 from pipeline.log import Log, open_log
-from pipeline.settings import SettingsError
 from pipeline.version import build_version
 
 if TYPE_CHECKING:
     from pipeline.settings import Settings
-    from translators.policy import Policy
     from translators.runner import TranslatorOptions
 
 logger = logging.getLogger(__name__)
@@ -41,28 +38,8 @@ def translator_options(settings: Settings, views: list[str], log: Log) -> Transl
 
     return TranslatorOptions(
         log=log,
-        policies={view: policy_of(settings, view) for view in views},
+        policies={view: policy_from(settings.views[view].policy, f"views.{view}.policy") for view in views},
         prefix=settings.log.prefix,
         group=settings.translator.group,
         build=build_version(),
     )
-
-
-def policy_of(settings: Settings, view: str) -> Policy:
-    """Give the policy of a view.
-
-    Raises:
-        SettingsError: a key or value that the policy does not have.
-    """
-    from translators.diagnostics import CODES  # noqa: PLC0415 - loaded by this role only
-    from translators.policy import Policy  # noqa: PLC0415 - loaded by this role only
-
-    place = f"views.{view}.policy"
-    try:
-        policy = msgspec.convert(settings.views[view].policy, Policy, strict=False)
-    except msgspec.ValidationError as error:
-        raise SettingsError(f"{place}: {error}") from error
-    unknown = sorted(set(policy.overrides) - set(CODES))
-    if unknown:
-        raise SettingsError(f"{place}.overrides: no such diagnostic code: {', '.join(unknown)}; see docs/diagnostics.md")
-    return policy

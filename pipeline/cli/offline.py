@@ -1,0 +1,84 @@
+"""The whole pipeline in memory: resources of a source through image, cutter and translator, without a log."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import orjson
+
+from producers.image import Image
+from producers.intake import Intake
+from producers.units import Cutter, Removal
+from translators import translate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from producers.source import Changes, SourceProblem
+    from schemas.records import Bundle, Diagnostic, Unit
+    from translators.policy import Policy
+
+
+class Offline(NamedTuple):
+    """What a set of resources comes to."""
+
+    bundles: tuple[Bundle, ...]
+    problems: tuple[SourceProblem, ...]
+
+    def objects(self) -> dict[str, dict[str, Any]]:
+        """Give the union of the bundles' objects by key below the etcd prefix."""
+        return {found.key: orjson.loads(found.value) for bundle in self.bundles for found in bundle.objects}
+
+    def diagnostics(self) -> list[dict[str, Any]]:
+        """Give the distinct findings as JSON-like data, worst first."""
+        distinct = {finding for bundle in self.bundles for finding in bundle.diagnostics}
+        return [diagnostic_data(finding) for finding in sorted(distinct, key=_worst_first)]
+
+    def manifest(self) -> dict[str, Any]:
+        """Give what config.yaml must provide."""
+        texts = [bundle.manifest for bundle in self.bundles if bundle.manifest]
+        found: dict[str, Any] = orjson.loads(texts[0]) if texts else {}
+        return found
+
+
+def units_of(changes: Changes, view: str) -> tuple[list[Unit], tuple[SourceProblem, ...]]:
+    """Cut a complete set of resources into units, sensitive fields in the clear: nothing of this goes into a log."""
+    image = Image()
+    admission = Intake(None).admit(changes)
+    cut = Cutter(view, image).apply(image.replay(admission.replacements))
+    return [unit for unit in cut if not isinstance(unit, Removal)], admission.problems
+
+
+def translate_offline(changes: Changes, view: str, policy: Policy) -> Offline:
+    """Translate a complete set of resources."""
+    units, problems = units_of(changes, view)
+    return Offline(tuple(translate(unit, policy) for unit in units), problems)
+
+
+def diagnostic_data(finding: Diagnostic) -> dict[str, Any]:
+    """Give a finding in the shape that `translate` prints."""
+    return {
+        "code": finding.code,
+        "severity": finding.severity.value,
+        "class": finding.diagnostic_class,
+        "xds": {"type_url": finding.type_url, "name": finding.name, "path": finding.path},
+        "value": finding.value,
+        "effect": finding.effect,
+        "remedy": finding.remedy,
+    }
+
+
+_SEVERITIES = ("FATAL", "ERROR", "WARN", "INFO")
+
+
+def _worst_first(finding: Diagnostic) -> tuple[int, Diagnostic]:
+    return _SEVERITIES.index(finding.severity), finding
+
+
+def diagnostic_lines(diagnostics: Iterable[dict[str, Any]]) -> str:
+    """Render findings for people, one a line."""
+    return "".join(
+        f"{found['severity']} {found['code']} {found['xds']['name']} {found['xds']['path']}: "
+        f"{found['effect']} ({found['remedy']})\n"
+        for found in diagnostics
+    )

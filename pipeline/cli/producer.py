@@ -1,0 +1,79 @@
+"""`meshferry producer`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.cli.role_options import SettingsFile, Views, chosen_views, log_url, settings_from
+from pipeline.cli.sealing import seal_keys
+from pipeline.log import Log, open_log
+from pipeline.settings import Settings, SettingsError
+from pipeline.version import build_version
+
+if TYPE_CHECKING:
+    from producers.runner import ProducerOptions
+    from producers.source import Source
+
+logger = logging.getLogger(__name__)
+
+
+async def run(*, settings: SettingsFile = "", view: Views = None) -> None:
+    """Follow the sources of views and write their units until stopped. Run one per view.
+
+    Args:
+        settings: settings file.
+        view: only these views.
+    """
+    from producers.runner import run as run_producer  # noqa: PLC0415 - loaded by this role only
+
+    tree = settings_from(settings)
+    views = chosen_views(tree, view)
+    options = [producer_options(tree, name, open_log(log_url(tree))) for name in views]
+    logger.info("producer: views %s on %s", ", ".join(views), tree.log.url)
+    async with asyncio.TaskGroup() as tasks:
+        for option in options:
+            tasks.create_task(run_producer(option))
+
+
+def producer_options(settings: Settings, view: str, log: Log) -> ProducerOptions:
+    """Compose what the role needs for one view.
+
+    Raises:
+        SettingsError: the view has no usable source, or there are no keys.
+    """
+    from pipeline.seal import Sealer  # noqa: PLC0415 - cryptography is slow to import
+    from producers.runner import ProducerOptions  # noqa: PLC0415 - loaded by this role only
+
+    keys = seal_keys(settings.seal)
+    return ProducerOptions(
+        view=view,
+        source=source_of(settings, view),
+        log=log,
+        prefix=settings.log.prefix,
+        sealer=Sealer(keys.public_key, keys.fingerprint_key),
+        build=build_version(),
+    )
+
+
+def source_of(settings: Settings, view: str) -> Source:
+    """Make the source of a view.
+
+    Raises:
+        SettingsError: the view names none, or the node identity cannot be used.
+    """
+    wanted = settings.views[view].source
+    if wanted.file:
+        from producers.files.watch import FileSource  # noqa: PLC0415 - each source loads what it needs
+
+        return FileSource(Path(wanted.file))
+    if wanted.xds is None:
+        raise SettingsError(f"views.{view}.source: give `file: PATH` or `xds: {{server: HOST:PORT, node_id: …}}`")
+    from producers.xds.transport import source_of as xds_source  # noqa: PLC0415 - grpc is slow to import
+
+    try:
+        return xds_source(wanted.xds)
+    except ValueError as error:
+        raise SettingsError(f"views.{view}.source.xds: {error}") from error

@@ -1,0 +1,47 @@
+"""Sealing and opening of private keys for the roles, from the settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.seal import SealError, SealKeys, load_or_create_keys, opener_of
+from pipeline.settings import SealSettings, SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def seal_keys(seal: SealSettings) -> SealKeys:
+    """Read the keys, or make them on first use.
+
+    Raises:
+        SettingsError: no directory is set, or its keys cannot be used.
+    """
+    if not seal.directory:
+        raise SettingsError(
+            "seal.directory is not set: producer and agent need the keys that private keys are sealed with"
+        )
+    try:
+        return load_or_create_keys(Path(seal.directory))
+    except (SealError, OSError) as error:
+        raise SettingsError(f"seal.directory: {error}") from error
+
+
+def reveal_with(seal: SealSettings) -> Callable[[bytes], bytes]:
+    """Give what opens sealed keys inside a value; without a directory sealed values are refused when they come.
+
+    Raises:
+        SettingsError: the keys cannot be used.
+    """
+    if not seal.directory:
+        return _refuse
+    try:
+        return opener_of(seal_keys(seal)).open_value
+    except SealError as error:
+        raise SettingsError(f"seal.directory: {error}") from error
+
+
+def _refuse(value: bytes) -> bytes:
+    del value
+    raise SealError("a private key is sealed and seal.directory is not set: share the producer's keys with the agent")

@@ -1,0 +1,160 @@
+"""`meshferry up`: producer, translator and agent in one process on the embedded log."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import logging
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+from cyclopts import Parameter
+
+from pipeline.cli.agent import agent_options
+from pipeline.cli.exit_code import UsageError
+from pipeline.cli.policy import read_policy
+from pipeline.cli.producer import producer_options
+from pipeline.cli.translator import translator_options
+from pipeline.log import open_log
+from pipeline.settings import (
+    AgentSettings,
+    LogSettings,
+    SealSettings,
+    Settings,
+    SourceSettings,
+    ViewSettings,
+    XDSSettings,
+    check_settings,
+    host_port,
+)
+from pipeline.telemetry import configure_logging
+from pipeline.topics import view_specs
+from schemas.codec import decode
+from schemas.keys import TopicKind, topic, unit_key
+from schemas.records import Bundle, UnitKind
+
+if TYPE_CHECKING:
+    from pipeline.log import Log
+
+logger = logging.getLogger(__name__)
+
+READY_TIMEOUT_S = 30.0
+
+
+async def run(
+    file: str = "",
+    *,
+    xds: str = "",
+    node_id: str = "",
+    etcd_listen: Annotated[str, Parameter(name="--etcd-listen")] = "127.0.0.1:2379",
+    state: Path = Path("state"),
+    view: str = "default",
+    policy: str = "",
+    log_level: str = "INFO",
+) -> None:
+    """Run everything in one process on the embedded log, and print what APISIX needs to use it.
+
+    The source is an Envoy file (bootstrap, discovery file, resource list or config_dump; read again when it changes) or
+    an ADS server. Stop with Ctrl-C; the next start goes on from the state directory.
+
+    Args:
+        file: the Envoy file.
+        xds: HOST:PORT of an ADS server, instead of a file.
+        node_id: xDS node id to subscribe as; needed with --xds.
+        etcd_listen: HOST:PORT of the etcd API.
+        state: directory of the log, the keys and the last-known-good state.
+        view: name of the view.
+        policy: YAML file with decisions about translation (docs/diagnostics.md).
+        log_level: DEBUG, INFO, WARNING or ERROR.
+    """
+    try:
+        configure_logging(log_level, "text")
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    settings = up_settings(file, state, xds=xds, node_id=node_id, etcd_listen=etcd_listen, view=view, policy=policy)
+    async with open_log(settings.log.url) as log:
+        await log.apply(view_specs(settings.log.prefix, view))
+        await _run_roles(settings, view, log)
+
+
+def up_settings(
+    file: str, state: Path, *, xds: str, node_id: str, etcd_listen: str, view: str, policy: str = ""
+) -> Settings:
+    """Give the settings that the flags stand for, and make the state directory.
+
+    Raises:
+        UsageError: not exactly one source, or an ADS server without a node id.
+    """
+    if bool(file) == bool(xds):
+        raise UsageError("give either an Envoy file or --xds HOST:PORT; see `meshferry up --help`")
+    if xds and not node_id:
+        raise UsageError("--xds needs --node-id, the identity that the control plane knows this view by")
+    if file:
+        source = SourceSettings(file=str(Path(file).absolute()))
+    else:
+        source = SourceSettings(xds=XDSSettings(server=xds, node_id=node_id))
+    state = state.absolute()
+    state.mkdir(parents=True, exist_ok=True)
+    return check_settings(
+        Settings(
+            log=LogSettings(url=f"sqlite://{state}/log.db"),
+            views={view: ViewSettings(source=source, policy=msgspec.to_builtins(read_policy(policy)))},
+            seal=SealSettings(directory=str(state / "keys")),
+            agent=AgentSettings(view=view, listen=etcd_listen, state=str(state / "agent")),
+        ),
+        "flags",
+    )
+
+
+async def _run_roles(settings: Settings, view: str, log: Log) -> None:
+    from agent.server import serve  # noqa: PLC0415 - loaded by this command only
+    from producers.runner import run as run_producer  # noqa: PLC0415 - loaded by this command only
+    from translators.runner import run as run_translator  # noqa: PLC0415 - loaded by this command only
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(run_producer(producer_options(settings, view, log)))
+        tasks.create_task(run_translator(translator_options(settings, [view], log)))
+        tasks.create_task(serve(agent_options(settings, view, log), started=_say_started))
+        tasks.create_task(_print_instructions(settings, view, log))
+
+
+def _say_started(host: str, port: int) -> None:
+    logger.info("etcd v3 on %s:%d", host, port)
+
+
+async def _print_instructions(settings: Settings, view: str, log: Log) -> None:
+    """Print the snippet once the bundle that knows the ports is there; say so if that takes long."""
+    key = unit_key(UnitKind.VIEW)
+    bundles = topic(settings.log.prefix, view, TopicKind.BUNDLES)
+    try:
+        async with asyncio.timeout(READY_TIMEOUT_S):
+            manifest = await _first_manifest(log, bundles, key)
+    except TimeoutError:
+        logger.warning(
+            "nothing translated after %.0f s: the source has not given a complete state yet", READY_TIMEOUT_S
+        )
+        manifest = await _first_manifest(log, bundles, key)
+    sys.stdout.write(instructions(settings, manifest))
+    sys.stdout.flush()
+
+
+async def _first_manifest(log: Log, bundles: str, key: str) -> str:
+    async for batch in log.follow(bundles, (await log.ends(bundles)).start):
+        for record in batch:
+            if record.key == key and record.value is not None:
+                return decode(record.value, Bundle).manifest
+    raise AssertionError("a log is followed for ever")
+
+
+def instructions(settings: Settings, manifest: str) -> str:
+    """Write what a user does next: the snippet for APISIX and a line that shows the keys."""
+    from translators.bootstrap import config_yaml  # noqa: PLC0415 - loaded by this command only
+
+    host, port = host_port(settings.agent.listen, "agent.listen")
+    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    prefix = settings.agent.prefix
+    key, end = (base64.b64encode(f"{prefix}{last}".encode()).decode() for last in ("/", "0"))
+    curl = f'curl -s {url}/v3/kv/range -d \'{{"key":"{key}","range_end":"{end}"}}\''
+    return f"{config_yaml(manifest, [url], prefix)}\n# Show the keys:\n{curl}\n"
