@@ -43,7 +43,7 @@ CLOSE_EVERY_S = 0.01
 """Watches are closed in steps: their clients come back at once (section 5.3)."""
 
 
-class ListenError(RuntimeError):
+class ListenError(OSError):
     """The port cannot be had."""
 
 

@@ -39,7 +39,7 @@ _LOCK_NAME = "lock"
 MAX_HISTORY_BYTES = 8 << 20
 
 
-class StateDirectoryError(RuntimeError):
+class StateDirectoryError(OSError):
     """The directory cannot be used at all: another agent has it, or it cannot be made or written."""
 
 

@@ -10,7 +10,7 @@ import orjson
 from agent.store.directory import DIRECTORIES
 from agent.store.image import Carried, UnitState
 from schemas.codec import UnreadableRecordError, decode
-from schemas.records import Bundle
+from schemas.records import Bundle, Severity
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,8 +45,8 @@ def read_bundle(unit_key: str, value: bytes, prefix: str, reveal: Reveal) -> Uni
         reveal: opens the `mfseal1.` tokens inside a JSON value.
 
     Raises:
-        RejectedBundleError: too large, unreadable, of an unknown schema, or with an object that APISIX would take as
-            a delete (contract rule 12) or that cannot be opened.
+        RejectedBundleError: too large, unreadable, of an unknown schema, a failed translation (a FATAL diagnostic), or
+            with an object that APISIX would take as a delete (contract rule 12) or that cannot be opened.
     """
     if len(value) > MAX_BUNDLE_BYTES:
         raise RejectedBundleError(f"{len(value)} bytes, more than the {MAX_BUNDLE_BYTES} a record may have")
@@ -56,6 +56,9 @@ def read_bundle(unit_key: str, value: bytes, prefix: str, reveal: Reveal) -> Uni
         raise RejectedBundleError(str(error)) from error
     if bundle.unit_key != unit_key:
         raise RejectedBundleError(f"it is the bundle of {bundle.unit_key!r}")
+    for diagnostic in bundle.diagnostics:
+        if diagnostic.severity is Severity.FATAL:
+            raise RejectedBundleError(f"it could not be translated: {diagnostic.code} {diagnostic.value}")
     objects = {prefix.encode() + item.key.encode(): carry(item, reveal) for item in bundle.objects}
     if len(objects) != len(bundle.objects):
         raise RejectedBundleError("it carries the same object twice")

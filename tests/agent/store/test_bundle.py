@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from agent.store.bundle import MAX_BUNDLE_BYTES, RejectedBundleError, identity, read_bundle
 from agent.store.image import Carried, UnitState
 from schemas.codec import encode
-from schemas.records import Bundle, BundleClass, EtcdObject
+from schemas.records import Bundle, BundleClass, Diagnostic, EtcdObject, Severity
 from tests.agent.memory_log import bundle
 
 
@@ -85,3 +85,10 @@ def reason_of(value: bytes) -> str:
     except RejectedBundleError as error:
         return str(error)
     return ""
+
+
+def test_a_failed_translation_is_rejected_so_that_the_last_good_one_stays():
+    failed = Diagnostic("OUT-SCHEMA", Severity.FATAL, "INTERNAL", "", "a", "", "KeyError in f, line 3", "e", "r")
+    value = encode(Bundle("a", BundleClass.ROUTING, 1, (), (failed,)))
+    with pytest.raises(RejectedBundleError, match="could not be translated: OUT-SCHEMA KeyError in f, line 3"):
+        read(value)
