@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from producers.source import Changes, Note, ResourceChange
 from producers.xds.command import Command, DeliverChanges
 from producers.xds.subscription import NOTHING, Subscription
-from schemas import xds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -59,13 +58,10 @@ class Delivery:
     def _changes(
         self, changes: list[ResourceChange], *, is_complete: bool, covers: frozenset[str] | None = None
     ) -> Changes:
-        notes = tuple(note for change in changes for note in _notes(change))
+        notes = tuple(note for change in changes if change.body is not None for note in self._notes(change))
         return Changes(tuple(changes), is_complete, self._source, covers, notes)
 
-
-def _notes(change: ResourceChange) -> Iterator[Note]:
-    if change.body is None:
-        return
-    for path in xds.unknown_field_paths(change.body):
+    def _notes(self, change: ResourceChange) -> Iterator[Note]:
         message = "a field this build does not know; it is carried but has no effect"
-        yield Note("CFG-UNKNOWN-FIELD", change.type_url, change.name, path, message)
+        for path in self._warming.published[change.type_url][change.name].unknown_fields:
+            yield Note("CFG-UNKNOWN-FIELD", change.type_url, change.name, path, message)

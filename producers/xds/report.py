@@ -19,6 +19,7 @@ class Report:
         Returns:
             The command, or nothing.
         """
+        message = " ".join(message.split())  # names come from outside and may hold anything
         if self._last.get(type_url) == message:
             return []
         self._last[type_url] = message

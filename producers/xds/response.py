@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Mapping
 
 WRAPPER = xds.TYPE_URL_PREFIX + "envoy.service.discovery.v3.Resource"
-MAX_ERROR_CHARS = 2000
+MAX_ERROR_CHARS = 1000
 """Length of a NACK's text: a response of thousands of bad resources must not become a huge request."""
 
 
@@ -30,6 +30,8 @@ class Entry(NamedTuple):
     version_info: str
     references: frozenset[Key]
     """The resources that it names and that must be subscribed to."""
+    unknown_fields: tuple[str, ...]
+    """Paths of the fields this build does not know; they are carried, and never a reason to reject."""
 
 
 class Fault(NamedTuple):
@@ -107,13 +109,21 @@ def _taken(resource: _Resource, held: Entry | None) -> tuple[Entry | None, str]:
     """Give the entry when the resource is new or changed, or the reason why it is bad; neither when it is unchanged."""
     if resource.fault or resource.message is None:
         return None, resource.fault
-    digest = blake2b(xds.canonical_bytes(resource.message), digest_size=16).digest()
+    try:
+        return _compared(resource.message, resource, held)
+    except RecursionError:  # Any in Any is parsed level by level, which protobuf's own limit does not see
+        return None, "is nested too deeply"
+
+
+def _compared(message: xds.Message, resource: _Resource, held: Entry | None) -> tuple[Entry | None, str]:
+    digest = blake2b(xds.canonical_bytes(message), digest_size=16).digest()
     if held is not None and held.digest == digest and resource.wrapper_name in ("", resource.name):
         return None, ""
-    reason = fault_of(resource.message, resource.wrapper_name)
+    reason = fault_of(message, resource.wrapper_name)
     if reason:
         return None, reason
-    return Entry(resource.message, digest, resource.version_info, references_of(resource.message)), ""
+    unknown_fields = tuple(xds.unknown_field_paths(message))
+    return Entry(message, digest, resource.version_info, references_of(message), unknown_fields), ""
 
 
 def _unwrapped(response: xds.Message) -> Iterator[_Resource]:

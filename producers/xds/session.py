@@ -133,7 +133,8 @@ class Session:
         return commands + self._proceed()
 
     def _proceed(self) -> list[Command]:
-        return self._requests() + self._delivery.next_commands()
+        deliveries = self._delivery.next_commands()  # first, because what is replaced may free names
+        return self._requests() + deliveries
 
     # What a response changes
 

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 METHOD = "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources"
 BACKOFF_BASE_S = 0.5
 BACKOFF_CAP_S = 30.0
+CONNECT_TIMEOUT_S = 30.0
 CHANNEL_OPTIONS = (
     ("grpc.max_receive_message_length", -1),  # a single response of 3.6 MB is normal (control-planes.md section 6)
     ("grpc.max_send_message_length", -1),
@@ -204,11 +205,12 @@ class ADSSource:
         channel = _channel(self._server)
         try:
             self._call = channel.stream_stream(METHOD)(metadata=_metadata(self._server))
-            with _translated():
-                await self._call.wait_for_connection()
+            with _translated("cannot connect"):
+                async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                    await self._call.wait_for_connection()
             await self._happened(StreamOpened())
             try:
-                with _translated():
+                with _translated("the stream ended"):
                     await self._read()
             except _ConnectError:
                 self._stop_timers()
@@ -229,7 +231,7 @@ class ADSSource:
             self._backoff.reset()
             self._last_problem = None
             await self._happened(ResponseReceived(response))
-        raise _ended(await self._call.code(), await self._call.details())
+        raise _ended("the stream ended", await self._call.code(), await self._call.details())
 
     async def _happened(self, event: Event) -> None:
         self._events.put_nowait(event)
@@ -237,23 +239,25 @@ class ADSSource:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
-    """Turn what grpc raises at the end of a stream into a _ConnectError."""
+def _translated(what: str) -> Iterator[None]:
+    """Turn what grpc raises when a stream fails into a _ConnectError."""
     try:
         yield
     except grpc.aio.AioRpcError as error:
-        raise _ended(error.code(), error.details()) from error
+        raise _ended(what, error.code(), error.details()) from error
+    except TimeoutError:
+        raise _ended(what, grpc.StatusCode.UNAVAILABLE, f"no answer within {CONNECT_TIMEOUT_S:g} s") from None
     except asyncio.CancelledError:
         task = asyncio.current_task()
         if task is not None and task.cancelling():
             raise
         # grpc raises this too when the server ends the stream with the status CANCELLED
-        raise _ended(grpc.StatusCode.CANCELLED, "") from None
+        raise _ended(what, grpc.StatusCode.CANCELLED, "") from None
 
 
-def _ended(code: grpc.StatusCode, details: str | None) -> _ConnectError:
+def _ended(what: str, code: grpc.StatusCode, details: str | None) -> _ConnectError:
     reason = " ".join((details or "").split())[:MAX_DETAILS_CHARS]
-    message = f"the stream ended: {code.name}" + (f" {reason}" if reason else "")
+    message = f"{what}: {code.name}" + (f", {reason}" if reason else "")
     return _ConnectError(message, REMEDIES.get(code, "it is opened again; see the control plane's log"))
 
 
@@ -270,12 +274,21 @@ def _channel(server: Server) -> Any:
     if server.tls is None:
         return grpc.aio.insecure_channel(server.address, options=CHANNEL_OPTIONS)
     tls = server.tls
+    if bool(tls.cert) != bool(tls.key):  # grpc aborts the process over it
+        raise _ConnectError("a client certificate without its key, or the reverse", "give both `cert` and `key`")
     credentials = grpc.ssl_channel_credentials(
-        root_certificates=_read_file(tls.ca, "CA") if tls.ca else None,
-        private_key=_read_file(tls.key, "key") if tls.key else None,
-        certificate_chain=_read_file(tls.cert, "certificate") if tls.cert else None,
+        root_certificates=_read_pem(tls.ca, "CA") if tls.ca else None,
+        private_key=_read_pem(tls.key, "key") if tls.key else None,
+        certificate_chain=_read_pem(tls.cert, "certificate") if tls.cert else None,
     )
     return grpc.aio.secure_channel(server.address, credentials, options=CHANNEL_OPTIONS)
+
+
+def _read_pem(path: str, what: str) -> bytes:
+    content = _read_file(path, what)
+    if b"-----BEGIN " not in content:
+        raise _ConnectError(f"{path}: is not PEM", f"give the {what} as a PEM file")
+    return content
 
 
 def _read_file(path: str, what: str) -> bytes:

@@ -63,6 +63,7 @@ class Stream:
         self.names: dict[str, list[str]] = {}
         self.nonces: dict[str, str] = {}
         self.end: asyncio.Future[tuple[grpc.StatusCode, str]] = asyncio.get_running_loop().create_future()
+        self.ended = asyncio.Event()
         self._writing = asyncio.Lock()
 
     async def run(self) -> None:
@@ -145,6 +146,7 @@ class ADSPeer:
         if self._server is not None:
             await self._server.stop(None)
             self._server = None
+            self.streams.clear()
 
     async def _serve(self, _requests, context) -> None:
         stream = Stream(self, context)
@@ -153,7 +155,8 @@ class ADSPeer:
         try:
             await stream.run()
         finally:
-            self.streams.remove(stream)
+            stream.ended.set()
+            self.streams = [other for other in self.streams if other is not stream]
 
     # What a test sets
 

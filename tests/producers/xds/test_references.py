@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import pytest
+
+from producers.xds.references import REFERENCES, may_refer, references_of
+from schemas import xds
+from tests.producers.xds.dialogue import ADS, build, cluster, endpoints, hcm, listener, routes, tls
+
+OTHER_SERVER = {
+    "api_config_source": {"api_type": "GRPC", "grpc_services": [{"envoy_grpc": {"cluster_name": "sds-grpc"}}]}
+}
+
+
+def names(message):
+    return {name for _, name in references_of(message)}
+
+
+@pytest.mark.parametrize("row", REFERENCES, ids=lambda row: row.message)
+def test_every_row_names_fields_that_exist(row):
+    """A misspelt path would silently find nothing."""
+    message = xds.message_class(row.message)()
+    for path in (*row.names, row.config_source):
+        part = message
+        for field in path.split("."):
+            part = getattr(part, field)
+    assert message.DESCRIPTOR.full_name == row.message
+    assert xds.is_known(row.type_url)
+
+
+def test_a_cluster_of_type_eds_refers_to_its_endpoints_by_service_name_or_its_own():
+    assert references_of(cluster("a")) == {(xds.CLUSTER_LOAD_ASSIGNMENT, "a")}
+    assert references_of(cluster("a", "svc")) == {(xds.CLUSTER_LOAD_ASSIGNMENT, "svc")}
+
+
+def test_a_cluster_of_another_type_does_not():
+    static = cluster("a")
+    static.type = 0
+    assert references_of(static) == frozenset()
+
+
+def test_routes_are_found_in_every_chain_and_the_default_one():
+    message = listener("l", "r1", default_routes="r2")
+    message.filter_chains.add().CopyFrom(listener("m", "r3").filter_chains[0])
+    assert names(message) == {"r1", "r2", "r3"}
+
+
+def test_routes_are_found_in_an_api_listener():
+    message = build(xds.LISTENER, {"name": "l", "api_listener": {"api_listener": hcm("r")["typed_config"]}})
+    assert references_of(message) == {(xds.ROUTE_CONFIGURATION, "r")}
+
+
+def test_secrets_are_found_in_tls_contexts_of_both_sides():
+    assert references_of(listener("l", secret="s")) == {(xds.SECRET, "s")}
+    assert names(cluster("a", secret="s")) == {"a", "s"}
+
+
+def test_secrets_are_found_wherever_a_secret_is_named():
+    """Quic wraps the context once more, OAuth2 keeps its secrets in a filter: one walk finds both."""
+    context = {"@type": xds.DOWNSTREAM_TLS_CONTEXT, "common_tls_context": tls("s1")}
+    transport = "type.googleapis.com/envoy.extensions.transport_sockets.quic.v3.QuicDownstreamTransport"
+    context.pop("@type")
+    quic = {"@type": transport, "downstream_tls_context": context}
+    oauth2 = {
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.oauth2.v3.OAuth2",
+        "config": {"credentials": {"client_id": "c", "token_secret": {"name": "s2", "sds_config": ADS}}},
+    }
+    manager = hcm("r")
+    manager["typed_config"]["http_filters"].insert(0, {"name": "oauth2", "typed_config": oauth2})
+    chain = {"filters": [manager], "transport_socket": {"name": "quic", "typed_config": quic}}
+    assert names(build(xds.LISTENER, {"name": "l", "filter_chains": [chain]})) == {"r", "s1", "s2"}
+
+
+def test_what_comes_from_elsewhere_is_not_ours_to_ask():
+    """Istio's sidecars name certificates that the agent beside them serves (control-planes.md section 3.2)."""
+    context = {"@type": xds.DOWNSTREAM_TLS_CONTEXT, "common_tls_context": tls("default")}
+    context["common_tls_context"]["tls_certificate_sds_secret_configs"][0]["sds_config"] = OTHER_SERVER
+    chain = {"filters": [], "transport_socket": {"name": "tls", "typed_config": context}}
+    assert references_of(build(xds.LISTENER, {"name": "l", "filter_chains": [chain]})) == frozenset()
+
+
+def test_a_static_secret_has_no_source_and_is_not_asked_for():
+    context = {"@type": xds.UPSTREAM_TLS_CONTEXT, "common_tls_context": tls("s")}
+    del context["common_tls_context"]["tls_certificate_sds_secret_configs"][0]["sds_config"]
+    message = build(xds.CLUSTER, {"name": "a", "transport_socket": {"name": "tls", "typed_config": context}})
+    assert references_of(message) == frozenset()
+
+
+def test_unknown_and_damaged_any_are_passed_over():
+    message = listener("l", "r")
+    unknown = message.filter_chains[0].filters.add(name="x").typed_config
+    unknown.type_url, unknown.value = "type.googleapis.com/stats.PluginConfig", b"\x01"
+    damaged = message.filter_chains[0].filters.add(name="y").typed_config
+    damaged.type_url, damaged.value = xds.HTTP_CONNECTION_MANAGER, b"\xff"
+    assert names(message) == {"r"}
+
+
+def test_endpoints_and_routes_refer_to_nothing():
+    assert references_of(endpoints("a")) == frozenset()
+    assert references_of(routes("r")) == frozenset()
+
+
+def test_the_walk_goes_only_where_a_name_can_stand():
+    assert may_refer(xds.DOWNSTREAM_TLS_CONTEXT)
+    assert may_refer(xds.ROUTE_CONFIGURATION)  # through the Any of typed_per_filter_config
+    assert not may_refer("type.googleapis.com/google.protobuf.Duration")
+    assert not may_refer("type.googleapis.com/made.up.Type")

@@ -1,0 +1,251 @@
+"""Laws of the session over random dialogues: a control plane that answers in any order, in parts, and breaks off."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from schemas import xds
+from tests.producers.xds.dialogue import (
+    EXISTENCE_MS,
+    NACK_MS,
+    SHORT,
+    Dialogue,
+    cluster,
+    endpoints,
+    listener,
+    routes,
+    secret,
+)
+
+NAMES = ("a", "b", "c")
+WILDCARDS = (xds.CLUSTER, xds.LISTENER)
+
+
+def world(clusters, listeners, revision):
+    """A consistent state of a control plane: what is referred to exists.
+
+    Args:
+        clusters: names of EDS clusters; every second one uses a secret.
+        listeners: name to the route configuration it uses.
+        revision: makes the content of endpoints and routes differ between two worlds.
+    """
+    secrets = {name: f"s-{name}" if index % 2 else "" for index, name in enumerate(sorted(clusters))}
+    return {
+        xds.CLUSTER: {name: cluster(name, f"svc-{name}", secret=secrets[name]) for name in clusters},
+        xds.CLUSTER_LOAD_ASSIGNMENT: {f"svc-{name}": endpoints(f"svc-{name}", 80 + revision) for name in clusters},
+        xds.LISTENER: {name: listener(name, used) for name, used in listeners.items()},
+        xds.ROUTE_CONFIGURATION: {used: routes(used, f"c{revision}") for used in listeners.values()},
+        xds.SECRET: {name: secret(name) for name in secrets.values() if name},
+    }
+
+
+def worlds(revision):
+    clusters = st.sets(st.sampled_from(NAMES), min_size=1)
+    listeners = st.dictionaries(st.sampled_from(NAMES), st.sampled_from(("r1", "r2", "r3")), min_size=1)
+    return st.builds(world, clusters, listeners, st.just(revision))
+
+
+def image_of(state):
+    return {
+        (type_url, name): xds.canonical_bytes(message)
+        for type_url, resources in state.items()
+        for name, message in resources.items()
+    }
+
+
+class ControlPlane:
+    """A model of a server: knows what the stream asked for and answers whenever the test says so."""
+
+    def __init__(self, dialogue, state):
+        self.dialogue = dialogue
+        self.state = state
+        self.version = 0
+        self.is_open = False
+
+    def open(self):
+        if not self.is_open:
+            self.dialogue.requests.clear()
+            self.dialogue.open()
+            self.is_open = True
+
+    def end(self):
+        if self.is_open:
+            self.dialogue.end()
+            self.is_open = False
+
+    def asked(self):
+        """The names in the last request of each type on this stream."""
+        return {request.type_url: list(request.resource_names) for request in self.dialogue.requests}
+
+    def answer(self, type_url, share=None):
+        """Answer a type if the stream asked for it; `share` picks some of the named resources."""
+        asked = self.asked()
+        if not self.is_open or type_url not in asked:
+            return
+        held = self.state[type_url]
+        named = held if type_url in WILDCARDS else [name for name in asked[type_url] if name in held]
+        if share is not None and type_url not in WILDCARDS:
+            named = [name for index, name in enumerate(sorted(named)) if share >> index & 1]
+        self.version += 1
+        self.dialogue.respond(SHORT[type_url], *(held[name] for name in named), version=str(self.version))
+
+    def answer_until_quiet(self):
+        self.open()
+        said = -1
+        while said != (said := len(self.dialogue.told) + len(self.asked()) + sum(map(len, self.asked().values()))):
+            for type_url in SHORT:
+                self.answer(type_url)
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("answer"), st.sampled_from(list(SHORT)), st.integers(0, 7)),
+        st.just(("end",)),
+        st.just(("open",)),
+    ),
+    max_size=25,
+)
+
+
+def play(plane, steps):
+    for step in steps:
+        match step:
+            case ("answer", type_url, share):
+                plane.answer(type_url, share)
+            case ("end",):
+                plane.end()
+            case ("open",):
+                plane.open()
+
+
+def removed(dialogue):
+    return {
+        (change.type_url, change.name)
+        for delivery in dialogue.deliveries
+        for change in delivery.changes
+        if change.body is None
+    }
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(worlds(0), STEPS)
+def test_any_order_of_answers_and_reconnects_gives_the_same_image_and_no_removal(state, steps):
+    dialogue = Dialogue()
+    plane = ControlPlane(dialogue, state)
+    plane.open()
+    play(plane, steps)
+    plane.answer_until_quiet()
+    assert dialogue.image == image_of(state)
+    assert removed(dialogue) == set()
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(worlds(0), STEPS)
+def test_a_restart_disturbs_nothing_of_what_the_log_holds(state, steps):
+    """The image as the log has it equals what the control plane has: no delivery may take anything from it."""
+    dialogue = Dialogue()
+    dialogue.image = image_of(state)
+    plane = ControlPlane(dialogue, state)
+    plane.open()
+    for step in steps:
+        play(plane, [step])
+        assert dialogue.image == image_of(state)
+    plane.answer_until_quiet()
+    assert dialogue.image == image_of(state)
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(worlds(0), worlds(1), STEPS, STEPS)
+def test_a_change_of_everything_arrives_and_what_is_in_both_states_is_never_removed(before, after, steps, more_steps):
+    dialogue = Dialogue()
+    plane = ControlPlane(dialogue, before)
+    plane.answer_until_quiet()
+    play(plane, steps)
+    plane.state = after
+    play(plane, more_steps)
+    plane.answer_until_quiet()
+    assert dialogue.image == image_of(after)
+    assert removed(dialogue).isdisjoint(image_of(before).keys() & image_of(after).keys())
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(worlds(0), worlds(1), STEPS, STEPS)
+def test_what_is_named_is_there_whenever_the_control_plane_has_it(before, after, steps, more_steps):
+    """Warming: after the first delivery, a cluster never stands without its endpoints, a listener without its routes.
+
+    Both states hold all the routes and endpoints, so that only the order of answers could tear them apart.
+    """
+    for type_url in (xds.CLUSTER_LOAD_ASSIGNMENT, xds.ROUTE_CONFIGURATION, xds.SECRET):
+        before[type_url] = after[type_url] = before[type_url] | after[type_url]
+    dialogue = Dialogue()
+    plane = ControlPlane(dialogue, before)
+    plane.answer_until_quiet()
+    for step in [*steps, None, *more_steps]:
+        if step is None:
+            plane.state = after
+        else:
+            play(plane, [step])
+        assert_whole(dialogue)
+
+
+def assert_whole(dialogue):
+    for type_url, name in dialogue.image:
+        if type_url in WILDCARDS:
+            entry = dialogue.session._warming.published[type_url][name]
+            assert entry.references <= dialogue.image.keys()
+
+
+RESOURCES = st.sampled_from(
+    [
+        cluster("a", "svc-a", secret="s"),
+        cluster("a", timeout="2s"),
+        cluster(""),
+        endpoints("a"),
+        endpoints("svc-a", 81),
+        listener("l", "r"),
+        listener("l", "r2", secret="s"),
+        routes("r"),
+        routes("r2"),
+        secret("s"),
+    ]
+)
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(
+                st.sampled_from(list(SHORT.values())), st.lists(RESOURCES, max_size=3), st.sampled_from(["", "n"])
+            ),
+            st.sampled_from([EXISTENCE_MS, NACK_MS]),
+            st.just("reconnect"),
+        ),
+        max_size=30,
+    )
+)
+def test_whatever_is_sent_is_answered_once_and_by_the_rules(steps):
+    """At most one reply to a response and type, none for what was not asked for, no NACK for what nobody wants."""
+    dialogue = Dialogue()
+    dialogue.open()
+    requested = {request.type_url for request in dialogue.requests}
+    for step in steps:
+        count_before = len(dialogue.requests)
+        match step:
+            case (short, resources, nonce):
+                dialogue.respond(short, *resources, nonce=nonce)
+            case "reconnect":
+                dialogue.end()
+                requested.clear()
+                dialogue.open()
+            case delay_ms:
+                dialogue.expire(delay_ms)
+        new = dialogue.requests[count_before:]
+        if not isinstance(step, int):
+            assert len({request.type_url for request in new}) == len(new)
+        for request in new:
+            if request.HasField("error_detail"):
+                assert request.type_url in requested
+                assert request.type_url in WILDCARDS or request.resource_names
+        requested |= {request.type_url for request in new}

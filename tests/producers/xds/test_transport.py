@@ -1,0 +1,426 @@
+"""The transport against a real grpc.aio server: what is said on the wire, and what survives a broken one."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import grpc
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from pipeline.settings import TLSSettings, XDSSettings
+from producers.source import Changes, SourceProblem
+from producers.xds.node import build_node
+from producers.xds.session import Timing
+from producers.xds.transport import ADSSource, Server, TLSFiles, source_of
+from schemas import xds
+from tests.peers.ads import ADSPeer
+from tests.producers.xds.dialogue import bad_listener, cluster, endpoints, listener, routes, secret
+
+FAST = Timing(existence_ms=300, confirmation_ms=300, nack_interval_ms=50)
+DEADLINE_S = 10.0
+
+
+class Follower:
+    """Follows a source in a task of its own and keeps what it says."""
+
+    def __init__(self, source: ADSSource) -> None:
+        self.image = {}
+        self.changes: list[Changes] = []
+        self.problems: list[SourceProblem] = []
+        self._said = asyncio.Condition()
+        self._task = asyncio.create_task(self._follow(source))
+
+    async def _follow(self, source) -> None:
+        async for output in source.changes():
+            async with self._said:
+                if isinstance(output, SourceProblem):
+                    self.problems.append(output)
+                else:
+                    self.changes.append(output)
+                    self._take(output)
+                self._said.notify_all()
+
+    def _take(self, changes: Changes) -> None:
+        given = {(change.type_url, change.name): change.body for change in changes.changes}
+        if changes.is_complete:
+            covers = changes.covers
+            kept = {k: v for k, v in self.image.items() if covers is not None and k[0] not in covers}
+            self.image = kept
+        self.image.update(given)
+        self.image = {key: body for key, body in self.image.items() if body is not None}
+
+    async def until(self, predicate) -> None:
+        async with asyncio.timeout(DEADLINE_S), self._said:
+            await self._said.wait_for(predicate)
+
+    async def stop(self) -> None:
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    @property
+    def names(self) -> Counter[str]:
+        return Counter(type_url.rpartition(".")[2] for type_url, _ in self.image)
+
+    def told(self) -> list[str]:
+        return [str(problem) for problem in self.problems]
+
+
+@pytest.fixture
+async def peer():
+    running = ADSPeer()
+    await running.set(xds.CLUSTER, cluster("a"), cluster("b"))
+    await running.set(xds.CLUSTER_LOAD_ASSIGNMENT, endpoints("a"), endpoints("b"))
+    await running.set(xds.LISTENER, listener("l", "r", secret="s"))
+    await running.set(xds.ROUTE_CONFIGURATION, routes("r"))
+    await running.set(xds.SECRET, secret("s"))
+    await running.start()
+    yield running
+    await running.stop()
+
+
+@pytest.fixture
+async def follow():
+    followers = []
+
+    def start(address, *, timing=FAST, **how):
+        source = ADSSource(Server(address, **how), build_node("node", "1.0"), timing=timing, jitter=lambda: 0.05)
+        followers.append(Follower(source))
+        return followers[-1]
+
+    yield start
+    for follower in followers:
+        await follower.stop()
+
+
+WHOLE = {"Cluster": 2, "ClusterLoadAssignment": 2, "Listener": 1, "RouteConfiguration": 1, "Secret": 1}
+
+
+async def test_the_whole_view_arrives_as_one_complete_delivery(peer, follow):
+    follower = follow(peer.address)
+    await follower.until(lambda: follower.changes)
+    (delivery,) = follower.changes
+    assert delivery.is_complete
+    assert delivery.covers is None
+    assert delivery.source == peer.address
+    assert follower.names == WHOLE
+    assert not follower.problems
+    await peer.until(lambda: all(len(peer.acks(type_url)) == 1 for type_url in peer.resources))
+    assert peer.requests[0].node.id == "node"
+
+
+async def test_a_change_arrives_alone(peer, follow):
+    follower = follow(peer.address)
+    await follower.until(lambda: follower.changes)
+    await peer.set(xds.CLUSTER_LOAD_ASSIGNMENT, endpoints("a", 81), endpoints("b"))
+    await follower.until(lambda: len(follower.changes) == 2)
+    assert [change.name for change in follower.changes[1].changes] == ["a"]
+    assert not follower.changes[1].is_complete
+
+
+async def test_a_version_without_content_is_acknowledged_and_not_delivered(peer, follow):
+    follower = follow(peer.address)
+    await follower.until(lambda: follower.changes)
+    for type_url in peer.resources:
+        await peer.bump(type_url)
+    await peer.until(lambda: all(len(peer.acks(type_url)) == 2 for type_url in peer.resources))
+    assert len(follower.changes) == 1
+
+
+async def test_a_bad_resource_is_rejected_with_its_reason_and_the_rest_is_taken(peer, follow):
+    follower = follow(peer.address)
+    await follower.until(lambda: follower.changes)
+    await peer.set(xds.LISTENER, bad_listener("l"), listener("m"))
+    await peer.until(lambda: peer.nacks(xds.LISTENER))
+    nack = peer.nacks(xds.LISTENER)[0]
+    assert nack.error_detail.message == "l: address is missing"
+    assert nack.version_info == "1"
+    await follower.until(lambda: len(follower.changes) == 2)
+    assert {name for type_url, name in follower.image if type_url == xds.LISTENER} == {"l", "m"}
+    assert "address is missing" in follower.told()[0]
+
+
+async def test_a_peer_that_resends_at_once_is_held_to_the_rate(peer, follow):
+    peer.misbehaviour.resends_on_nack = True
+    follower = follow(peer.address, timing=Timing(existence_ms=300, confirmation_ms=300, nack_interval_ms=100))
+    await follower.until(lambda: follower.changes)
+    await peer.set(xds.LISTENER, bad_listener("l"))
+    await peer.until(lambda: peer.nacks(xds.LISTENER))
+    begin = asyncio.get_running_loop().time()
+    await peer.until(lambda: len(peer.nacks(xds.LISTENER)) == 4)
+    assert asyncio.get_running_loop().time() - begin >= 0.29
+    assert len(follower.problems) == 1
+
+
+async def test_duplicates_are_rejected_and_the_rest_goes_on(peer, follow):
+    peer.misbehaviour.doubles.add(xds.ROUTE_CONFIGURATION)
+    follower = follow(peer.address)
+    await follower.until(lambda: follower.changes)
+    await peer.until(lambda: peer.nacks(xds.ROUTE_CONFIGURATION))
+    assert peer.nacks(xds.ROUTE_CONFIGURATION)[0].error_detail.message == "r: is in the response 2 times"
+    assert follower.names["Listener"] == 1
+    assert xds.ROUTE_CONFIGURATION not in follower.changes[0].covers
+
+
+async def test_one_nonce_for_everything_is_lived_with(peer, follow):
+    peer.misbehaviour.repeats_nonce = True
+    follower = follow(peer.address)
+    await follower.until(lambda: follower.changes)
+    assert follower.names == WHOLE
+
+
+async def test_types_that_come_unasked_and_out_of_order_are_ignored_until_asked_for(peer, follow):
+    peer.misbehaviour.sends_unasked = [xds.ROUTE_CONFIGURATION, xds.CLUSTER_LOAD_ASSIGNMENT, xds.SECRET]
+    follower = follow(peer.address)
+    await follower.until(lambda: follower.changes)
+    assert follower.names == WHOLE
+    assert not peer.nacks(xds.ROUTE_CONFIGURATION)
+
+
+async def test_resources_that_were_not_asked_for_are_ignored(peer, follow):
+    peer.misbehaviour.sends_everything = True
+    await peer.set(xds.CLUSTER_LOAD_ASSIGNMENT, endpoints("a"), endpoints("b"), endpoints("z"))
+    follower = follow(peer.address)
+    await follower.until(lambda: follower.changes)
+    assert follower.names == WHOLE
+
+
+async def test_a_type_that_stays_silent_is_waited_for_and_then_left_out(peer, follow):
+    peer.misbehaviour.silent.add(xds.SECRET)
+    follower = follow(peer.address)
+    await follower.until(lambda: follower.changes)
+    assert follower.names == {name: count for name, count in WHOLE.items() if name != "Secret"}
+    assert "Secret: no answer within 0.3 s for s" in follower.told()[0]
+    peer.misbehaviour.silent.clear()
+    await peer.bump(xds.SECRET)
+    await follower.until(lambda: follower.names == WHOLE)
+
+
+@pytest.mark.parametrize("code", [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.INTERNAL])
+async def test_a_reset_stream_is_opened_again_with_the_versions_that_were_accepted(peer, follow, code):
+    follower = follow(peer.address)
+    await follower.until(lambda: follower.changes)
+    await peer.until(lambda: len(peer.acks(xds.SECRET)) == 1)
+    count_before = len(peer.requests)
+    peer.kick(code)
+    await peer.until(lambda: len(peer.requests) >= count_before + 10)
+    first = {}
+    for request in peer.requests[count_before:]:
+        first.setdefault(request.type_url, request)
+    assert {request.version_info for request in first.values()} == {"1"}
+    assert {request.response_nonce for request in first.values()} == {""}
+    assert len(follower.changes) == 1
+    assert f"the stream ended: {code.name}" in follower.told()[0]
+
+
+async def test_a_stopped_server_keeps_the_last_state_and_a_started_one_gives_the_differences(peer, follow):
+    follower = follow(peer.address)
+    await follower.until(lambda: follower.changes)
+    await peer.stop()
+    await follower.until(lambda: follower.problems)
+    assert follower.names == WHOLE
+    await peer.set(xds.ROUTE_CONFIGURATION, routes("r", "b"))
+    await peer.start()
+    await follower.until(lambda: len(follower.changes) == 2)
+    assert [change.name for change in follower.changes[1].changes] == ["r"]
+    assert follower.names == WHOLE
+
+
+async def test_a_server_that_comes_back_empty_does_not_empty_the_view(peer, follow):
+    follower = follow(peer.address, timing=Timing(existence_ms=300, confirmation_ms=60_000))
+    await follower.until(lambda: follower.changes)
+    await peer.stop()
+    kept = peer.resources[xds.CLUSTER]
+    await peer.set(xds.CLUSTER)
+    await peer.start()
+    await follower.until(lambda: any("2 resources stay" in problem for problem in follower.told()))
+    await peer.set(xds.CLUSTER, *kept.values())
+    await peer.until(lambda: peer.of(xds.CLUSTER)[-1].version_info == str(peer.versions[xds.CLUSTER]))
+    assert len(follower.changes) == 1
+    assert follower.names == WHOLE
+
+
+async def test_an_unreachable_server_is_one_problem_with_address_and_remedy(peer, follow):
+    await peer.stop()
+    follower = follow(peer.address)
+    await follower.until(lambda: follower.problems)
+    (problem,) = follower.problems
+    assert problem.place == peer.address
+    assert "UNAVAILABLE" in problem.message
+    assert "check address, port, TLS settings" in problem.remedy
+    assert "\n" not in str(problem)
+    await peer.start()
+    await follower.until(lambda: follower.changes)
+    assert follower.names == WHOLE
+
+
+async def test_a_server_without_the_service_is_named(follow):
+    server = grpc.aio.server()
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    follower = follow(f"127.0.0.1:{port}")
+    await follower.until(lambda: follower.problems)
+    assert "UNIMPLEMENTED" in follower.told()[0]
+    assert "is an ADS server's" in follower.told()[0]
+    await server.stop(None)
+
+
+async def test_what_is_no_response_ends_the_stream_and_is_tried_again(peer, follow):
+    follower = follow(peer.address)
+    await follower.until(lambda: follower.changes)
+    (stream,) = peer.streams
+    await stream.context.write(b"\xff\xff\xff")
+    await follower.until(lambda: follower.problems)
+    assert "no DiscoveryResponse" in follower.told()[0]
+    await peer.until(lambda: len(peer.of(xds.CLUSTER)) >= 3)
+    assert follower.names == WHOLE
+
+
+async def test_a_response_above_grpcs_default_limit_is_taken(peer, follow):
+    follower = follow(peer.address)
+    await follower.until(lambda: follower.changes)
+    await peer.set(xds.SECRET, secret("s", content="x" * 5_000_000))
+    await follower.until(lambda: len(follower.changes) == 2)
+
+
+async def test_token_and_metadata_are_sent_and_the_token_is_read_again(peer, follow, tmp_path):
+    token_file = tmp_path / "token"
+    token_file.write_text("first\n")
+    follower = follow(peer.address, token_file=str(token_file), metadata=(("x-view", "v"),))
+    await follower.until(lambda: follower.changes)
+    token_file.write_text("second\n")
+    peer.kick()
+    await peer.until(lambda: len(peer.metadata) == 2)
+    assert [metadata["authorization"] for metadata in peer.metadata] == ["Bearer first", "Bearer second"]
+    assert peer.metadata[0]["x-view"] == "v"
+
+
+@pytest.mark.parametrize("content", [None, "two\nlines", "ünicode"])
+async def test_an_unusable_token_file_is_a_problem_without_its_content(peer, follow, tmp_path, content):
+    token_file = tmp_path / "token"
+    if content is not None:
+        token_file.write_text(content)
+    follower = follow(peer.address, token_file=str(token_file))
+    await follower.until(lambda: follower.problems)
+    assert str(token_file) in follower.told()[0]
+    assert content is None or content not in follower.told()[0]
+    token_file.write_text("good")
+    await follower.until(lambda: follower.changes)
+
+
+class Authority:
+    """A certificate authority of the test's own."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.key = ec.generate_private_key(ec.SECP256R1())
+        self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test authority")])
+        self.certificate = self._sign(self.name, self.key.public_key(), is_authority=True)
+        self.ca = self._write("ca.pem", self.certificate.public_bytes(serialization.Encoding.PEM))
+
+    def _write(self, name, content):
+        (self.folder / name).write_bytes(content)
+        return str(self.folder / name)
+
+    def _sign(self, subject, public_key, *, is_authority):
+        now = datetime.now(UTC)
+        address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+        builder = x509.CertificateBuilder().subject_name(subject).issuer_name(self.name).public_key(public_key)
+        builder = builder.serial_number(x509.random_serial_number())
+        builder = builder.not_valid_before(now - timedelta(hours=1)).not_valid_after(now + timedelta(hours=1))
+        builder = builder.add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)
+        builder = builder.add_extension(x509.SubjectAlternativeName([address]), critical=False)
+        return builder.sign(self.key, hashes.SHA256())
+
+    def issue(self, name):
+        """Make a certificate for 127.0.0.1; returns the paths of certificate and key."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        certificate = self._sign(subject, key.public_key(), is_authority=False)
+        pem = serialization.Encoding.PEM
+        plain = serialization.NoEncryption()
+        key_bytes = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain)
+        return self._write(f"{name}.pem", certificate.public_bytes(pem)), self._write(f"{name}-key.pem", key_bytes)
+
+    def server_credentials(self):
+        """What a server for 127.0.0.1 that wants client certificates needs."""
+        certificate, key, roots = (Path(path).read_bytes() for path in (*self.issue("server"), self.ca))
+        return grpc.ssl_server_credentials([(key, certificate)], roots, require_client_auth=True)
+
+
+@pytest.fixture
+async def tls_peer(peer, tmp_path):
+    """The peer behind TLS, wanting a client certificate; gives the peer and its authority."""
+    authority = Authority(tmp_path)
+    await peer.stop()
+    await peer.start(authority.server_credentials())
+    return peer, authority
+
+
+async def test_mutual_tls(tls_peer, follow):
+    peer, authority = tls_peer
+    certificate, key = authority.issue("client")
+    follower = follow(peer.address, tls=TLSFiles(authority.ca, certificate, key))
+    await follower.until(lambda: follower.changes)
+    assert follower.names == WHOLE
+
+
+@pytest.mark.parametrize("tls", [None, "no client certificate"])
+async def test_a_handshake_that_fails_is_a_problem_not_a_hang(tls_peer, follow, tls):
+    peer, authority = tls_peer
+    follower = follow(peer.address, tls=tls and TLSFiles(authority.ca))
+    await follower.until(lambda: follower.problems)
+    assert "UNAVAILABLE" in follower.told()[0]
+    assert not follower.changes
+
+
+@pytest.mark.parametrize(
+    ("tls", "words"),
+    [
+        (TLSFiles("/nonexistent/ca.pem"), "/nonexistent/ca.pem: No such file or directory (give a readable CA file)"),
+        (TLSFiles(__file__), f"{__file__}: is not PEM (give the CA as a PEM file)"),
+        (TLSFiles(cert=__file__), "a client certificate without its key, or the reverse (give both `cert` and `key`)"),
+    ],
+)
+async def test_unusable_tls_files_are_named(peer, follow, tls, words):
+    follower = follow(peer.address, tls=tls)
+    await follower.until(lambda: follower.problems)
+    assert words in follower.told()[0]
+
+
+async def test_cancelling_the_follower_ends_the_stream_and_leaves_no_task(peer, follow):
+    follower = follow(peer.address)
+    await follower.until(lambda: follower.changes)
+    (stream,) = peer.streams
+    await follower.stop()
+    async with asyncio.timeout(DEADLINE_S):
+        await stream.ended.wait()
+    assert not [task for task in asyncio.all_tasks() if task.get_name().startswith("ads ")]
+
+
+async def test_a_fault_of_our_own_reaches_the_follower(peer):
+    """A follower must not wait for ever on a loop that has died."""
+    await peer.stop()
+
+    def broken_jitter():
+        raise ZeroDivisionError("jitter")
+
+    source = ADSSource(Server(peer.address), build_node("node", "1.0"), jitter=broken_jitter)
+    following = Follower(source)._task
+    with pytest.raises(ZeroDivisionError, match="jitter"):
+        await asyncio.wait_for(following, DEADLINE_S)
+
+
+def test_a_source_is_made_from_settings():
+    settings = XDSSettings(server="cp:1", node_id="n", cluster="c", metadata={"A": "b"}, tls=TLSSettings(ca="x"))
+    source = source_of(settings)
+    assert source._server == Server("cp:1", TLSFiles("x"))
+    with pytest.raises(ValueError, match="node id: empty"):
+        source_of(XDSSettings(server="cp:1", node_id=""))

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from producers.xds.response import Entry
+from producers.xds.warming import ORDER, Warming
+from schemas import xds
+
+EDS, CDS, RDS, LDS = xds.CLUSTER_LOAD_ASSIGNMENT, xds.CLUSTER, xds.ROUTE_CONFIGURATION, xds.LISTENER
+
+
+def entry(content, *references):
+    return Entry(content, content.encode(), "1", frozenset(references), ())
+
+
+@pytest.fixture
+def warming():
+    return Warming()
+
+
+def published(warming):
+    return [(change.type_url, change.name, change.body) for change in warming.publish()]
+
+
+def test_what_names_nothing_is_warm(warming):
+    warming.accept((CDS, "a"), entry("1"))
+    assert published(warming) == [(CDS, "a", "1")]
+    assert published(warming) == []
+
+
+def test_what_names_something_waits_for_it(warming):
+    warming.accept((CDS, "a"), entry("1", (EDS, "a")))
+    assert warming.named[EDS] == {"a"}
+    assert published(warming) == []
+    warming.accept((EDS, "a"), entry("2"))
+    assert published(warming) == [(CDS, "a", "1"), (EDS, "a", "2")]
+
+
+def test_waiting_ends_without_an_answer_too(warming):
+    warming.accept((CDS, "a"), entry("1", (EDS, "a")))
+    warming.settle((EDS, "a"))
+    assert published(warming) == [(CDS, "a", "1")]
+
+
+def test_the_old_one_and_what_it_names_serve_until_the_new_one_is_warm(warming):
+    warming.accept((LDS, "l"), entry("1", (RDS, "r")))
+    warming.accept((RDS, "r"), entry("r"))
+    warming.publish()
+    warming.accept((LDS, "l"), entry("2", (RDS, "s")))
+    assert published(warming) == []
+    assert warming.named[RDS] == {"r", "s"}
+    warming.accept((RDS, "s"), entry("s"))
+    assert published(warming) == [(LDS, "l", "2"), (RDS, "s", "s"), (RDS, "r", None)]
+    assert warming.named[RDS] == {"s"}
+
+
+def test_what_returns_to_its_published_content_is_no_change(warming):
+    warming.accept((CDS, "a"), entry("1"))
+    warming.publish()
+    warming.accept((CDS, "a"), entry("2"))
+    warming.accept((CDS, "a"), entry("1"))
+    assert published(warming) == []
+
+
+def test_dropping_what_was_never_there_is_nothing(warming):
+    warming.drop((CDS, "a"))
+    assert published(warming) == []
+
+
+def test_everything_gives_the_published_layer_in_order(warming):
+    warming.accept((LDS, "l"), entry("l"))
+    warming.accept((CDS, "a"), entry("a"))
+    warming.publish()
+    warming.accept((CDS, "b"), entry("b"))
+    assert [change.name for change in warming.everything({LDS, CDS})] == ["a", "l"]
+
+
+NAMES = st.sampled_from("abc")
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("cluster"), NAMES, st.sets(NAMES)),
+        st.tuples(st.just("endpoints"), NAMES),
+        st.tuples(st.just("drop"), NAMES),
+        st.tuples(st.just("settle"), NAMES),
+        st.just(("publish",)),
+    ),
+    max_size=40,
+)
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(STEPS)
+def test_exactly_what_either_layer_names_is_subscribed_to(steps):
+    warming = Warming()
+    for index, step in enumerate(steps):
+        match step:
+            case ("cluster", name, used):
+                warming.accept((CDS, name), entry(str(index), *((EDS, other) for other in used)))
+            case ("endpoints", name) if name in warming.named[EDS]:
+                warming.accept((EDS, name), entry(str(index)))
+            case ("drop", name):
+                warming.drop((CDS, name))
+            case ("settle", name):
+                warming.settle((EDS, name))
+            case ("publish",):
+                for change in warming.publish():
+                    assert change.type_url in ORDER
+        layers = (*warming.accepted[CDS].values(), *warming.published[CDS].values())
+        assert warming.named[EDS] == {name for layer in layers for _, name in layer.references}
+        assert warming.accepted[EDS].keys() <= warming.named[EDS]
+        assert {name for _, name in warming.pending} <= warming.named[EDS]
