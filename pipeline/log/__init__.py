@@ -1,6 +1,6 @@
 """The log: the contract that Kafka and SQLite both fulfil, and the way to open one by URL.
 
-architecture.md section 9. There are two implementations with one contract test-suite (tests/pipeline/log/contract.py)
+architecture.md section 9. There are two implementations with one contract suite (tests/pipeline/log/test_contract.py)
 and no third. Everything that reads or writes records goes through these types; only the files that do I/O import this.
 """
 
@@ -15,6 +15,7 @@ from pipeline.log.contract import (
     OffsetBelowStartError,
     Record,
     TopicSpec,
+    TopicState,
     Transform,
     Writer,
     WriterFencedError,
@@ -30,6 +31,7 @@ __all__ = [
     "OffsetBelowStartError",
     "Record",
     "TopicSpec",
+    "TopicState",
     "Transform",
     "Writer",
     "WriterFencedError",

@@ -22,7 +22,7 @@ from pipeline.log.kafka_reader import CHECK_INTERVAL_S, fetch_options, look_at, 
 from pipeline.log.kafka_watchdog import Verdict, Watchdog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from pipeline.log.contract import NewRecord, Record
     from pipeline.log.kafka import KafkaLog
@@ -109,7 +109,9 @@ class KafkaTransform(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
     async def _take_over(self, consumer: AIOKafkaConsumer) -> None:
         """Open a producer for each topic that was assigned since, and go to the group's offset."""
         async with self._working:
-            for partition in set(consumer.assignment()) - set(self._producers):
+            assigned = set(consumer.assignment())
+            await self._release(set(self._producers) - assigned)
+            for partition in assigned - set(self._producers):
                 name = f"{self._group}-{partition.topic}"
                 producer = await TransactionalProducer.open(self._address, name)
                 self._producers[partition] = producer
@@ -152,7 +154,7 @@ class KafkaTransform(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
     def _is_ours(self, partition: TopicPartition, producer: TransactionalProducer) -> bool:
         return self._producers.get(partition) is producer
 
-    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+    async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
         """Give topics away; called by the consumer before it joins the group again."""
         is_idle = True
         try:
@@ -166,10 +168,10 @@ class KafkaTransform(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
             if is_idle:
                 self._working.release()
 
-    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+    async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
         """Nothing yet: the worker's own loop takes the topics over, where its errors are seen."""
 
-    async def _release(self, partitions: Iterable[TopicPartition]) -> None:
+    async def _release(self, partitions: Collection[TopicPartition]) -> None:
         producers = [self._producers.pop(partition, None) for partition in partitions]
         for partition in partitions:
             self._watchdogs.pop(partition, None)

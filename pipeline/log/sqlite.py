@@ -67,10 +67,10 @@ class SQLiteLog:
         return self
 
     async def _open(self) -> None:
-        await self._writes.open()
         try:
+            await self._writes.open()
             await self._reads.open()
-            self._changes = ChangeWatch(open_file(self.path))
+            self._changes = ChangeWatch(await asyncio.to_thread(open_file, self.path))
         except BaseException:
             await self._close()
             raise

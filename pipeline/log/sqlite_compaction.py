@@ -17,13 +17,6 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Mapping
 
-DEFAULTS: Final[Mapping[str, str]] = {
-    "cleanup.policy": "delete",
-    "min.compaction.lag.ms": "0",
-    "delete.retention.ms": "86400000",
-    "retention.ms": "604800000",
-}
-"""Kafka's own defaults, for what a topic's configuration leaves out."""
 CHUNK_RECORD_COUNT: Final = 5000
 """Removed per transaction, so that a writer never waits long for the lock."""
 
@@ -33,7 +26,7 @@ def compact(connection: sqlite3.Connection, name: str) -> None:
     now_ms = time.time_ns() // 1_000_000
     with snapshot(connection):
         topic = find_topic(connection, name)
-        config = {**DEFAULTS, **config_of(connection, topic.id)}
+        config = config_of(connection, topic.id)
         policies = {policy.strip() for policy in config["cleanup.policy"].split(",")}
     if "delete" in policies and int(config["retention.ms"]) >= 0:
         truncate(connection, name, _first_since(connection, topic, now_ms - int(config["retention.ms"])))

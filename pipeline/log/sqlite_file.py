@@ -25,24 +25,25 @@ VERSION = 1
 """Of the schema below, kept in the file's user_version."""
 BUSY_TIMEOUT_MS = 5000
 
+# No STRICT and no RETURNING: they are newer than the SQLite that some supported systems bring along.
 # A record's place is topic_id * 2^40 + offset: one integer key, so that a topic is one contiguous range of one B-tree.
 SCHEMA = """
 CREATE TABLE topic (
     id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, start_offset INTEGER NOT NULL, next_offset INTEGER NOT NULL
-) STRICT;
+);
 CREATE TABLE topic_config (
     topic_id INTEGER NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (topic_id, name)
-) STRICT, WITHOUT ROWID;
+) WITHOUT ROWID;
 CREATE TABLE record (
     place INTEGER PRIMARY KEY, key TEXT NOT NULL, value BLOB, headers BLOB, time_ms INTEGER NOT NULL
-) STRICT;
+);
 CREATE TABLE writer (
     name TEXT PRIMARY KEY, epoch INTEGER NOT NULL, pid INTEGER NOT NULL, host TEXT NOT NULL
-) STRICT, WITHOUT ROWID;
+) WITHOUT ROWID;
 CREATE TABLE group_offset (
     group_name TEXT NOT NULL, topic_id INTEGER NOT NULL, next_offset INTEGER NOT NULL,
     epoch INTEGER NOT NULL, pid INTEGER NOT NULL, host TEXT NOT NULL, PRIMARY KEY (group_name, topic_id)
-) STRICT, WITHOUT ROWID;
+) WITHOUT ROWID;
 """
 
 T = TypeVar("T")

@@ -24,12 +24,20 @@ from pipeline.topics import refuse_unfit
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 TOPIC_SPAN: Final = 1 << 40
 """Places per topic; see the schema."""
 BATCH_RECORD_COUNT: Final = 1000
 BATCH_MAX_BYTES: Final = 8 << 20
+
+DEFAULT_CONFIG: Final[Mapping[str, str]] = {
+    "cleanup.policy": "delete",
+    "min.compaction.lag.ms": "0",
+    "delete.retention.ms": "86400000",
+    "retention.ms": "604800000",
+    "max.message.bytes": str(DEFAULT_MAX_MESSAGE_BYTES),
+}
 
 _encode_headers = msgspec.msgpack.Encoder().encode
 _decode_headers = msgspec.msgpack.Decoder(Headers).decode
@@ -83,8 +91,9 @@ def _state(connection: sqlite3.Connection, name: str) -> TopicState:
 
 
 def config_of(connection: sqlite3.Connection, topic_id: int) -> dict[str, str]:
-    """Give a topic's configuration as it was set."""
-    return dict(connection.execute("SELECT name, value FROM topic_config WHERE topic_id = ?", (topic_id,)))
+    """Give a topic's configuration, with Kafka's own defaults for what was not set."""
+    rows = connection.execute("SELECT name, value FROM topic_config WHERE topic_id = ?", (topic_id,))
+    return {**DEFAULT_CONFIG, **dict(rows)}
 
 
 def apply(connection: sqlite3.Connection, specs: Sequence[TopicSpec]) -> None:
@@ -140,11 +149,12 @@ def read(connection: sqlite3.Connection, name: str, start: int, end: int | None 
 def open_writer(connection: sqlite3.Connection, name: str) -> int:
     """Take a writer's name over and give the epoch that proves it."""
     with immediate(connection):
-        (epoch,) = connection.execute(
+        connection.execute(
             "INSERT INTO writer VALUES (?, 1, ?, ?) ON CONFLICT DO UPDATE SET "
-            "epoch = epoch + 1, pid = excluded.pid, host = excluded.host RETURNING epoch",
+            "epoch = epoch + 1, pid = excluded.pid, host = excluded.host",
             (name, *_owner()),
-        ).fetchone()
+        )
+        (epoch,) = connection.execute("SELECT epoch FROM writer WHERE name = ?", (name,)).fetchone()
     return int(epoch)
 
 
@@ -166,7 +176,7 @@ def append(
 
 
 def _insert(connection: sqlite3.Connection, topic: Topic, records: Sequence[NewRecord]) -> list[int]:
-    limit_bytes = config_of(connection, topic.id).get("max.message.bytes", DEFAULT_MAX_MESSAGE_BYTES)
+    limit_bytes = config_of(connection, topic.id)["max.message.bytes"]
     check_sizes(topic.name, records, int(limit_bytes))
     time_ms = time.time_ns() // 1_000_000
     offsets = list(range(topic.next, topic.next + len(records)))
@@ -187,10 +197,13 @@ def claim(connection: sqlite3.Connection, group: str, topics: Sequence[str]) -> 
     with immediate(connection):
         for name in topics:
             topic = find_topic(connection, name)
-            next_offset, epoch = connection.execute(
+            connection.execute(
                 "INSERT INTO group_offset VALUES (?, ?, ?, 1, ?, ?) ON CONFLICT DO UPDATE SET "
-                "epoch = epoch + 1, pid = excluded.pid, host = excluded.host RETURNING next_offset, epoch",
+                "epoch = epoch + 1, pid = excluded.pid, host = excluded.host",
                 (group, topic.id, topic.start, *_owner()),
+            )
+            next_offset, epoch = connection.execute(
+                "SELECT next_offset, epoch FROM group_offset WHERE group_name = ? AND topic_id = ?", (group, topic.id)
             ).fetchone()
             claims[name] = Claim(group, name, max(next_offset, topic.start), epoch)
     return claims
@@ -223,7 +236,7 @@ def truncate(connection: sqlite3.Connection, name: str, before_offset: int) -> N
     """
     with immediate(connection):
         topic = find_topic(connection, name)
-        if "delete" not in config_of(connection, topic.id).get("cleanup.policy", "delete"):
+        if "delete" not in config_of(connection, topic.id)["cleanup.policy"]:
             raise cannot_truncate(name)
         start = max(topic.start, min(before_offset, topic.next))
         connection.execute("DELETE FROM record WHERE place >= ? AND place < ?", (topic.place(0), topic.place(start)))

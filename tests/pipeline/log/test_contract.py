@@ -265,6 +265,12 @@ async def test_another_cleanup_policy_is_refused_and_nothing_is_changed(
     assert old.config.get("max.message.bytes") != "9000"
 
 
+async def test_a_topic_without_a_policy_deletes_and_is_not_made_to_compact(log: Log, name: Callable[[str], str]):
+    await log.apply([TopicSpec(name("plain"), {})])
+    with pytest.raises(BrokenTopicError, match=r"cleanup\.policy is delete, needs compact"):
+        await log.apply([TopicSpec(name("plain"), {"cleanup.policy": "compact"})])
+
+
 # Fencing
 
 
