@@ -15,7 +15,7 @@ from translators.registry import Diagnosed, Handled, Ignored, find
 if TYPE_CHECKING:
     from schemas import xds
     from translators.findings import Findings
-    from translators.headers import Step
+    from translators.header_step import Step
     from translators.http_filter import EffectiveFilter
     from translators.route_context import Part, RouteContext
     from translators.where import Where

@@ -14,62 +14,31 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from translators.expr import present
 from translators.format_string import (
     NOTHING,
-    FormatError,
     HeaderReference,
     Piece,
     Side,
     may_be_empty,
-    parse,
     render,
     text_of,
 )
+from translators.header_step import APPEND, OVERWRITE, OVERWRITE_IF_EXISTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from schemas import xds
     from translators.expr import Expr
     from translators.findings import Findings
+    from translators.header_step import Mutation, Step
     from translators.where import Where
 
 PLUGIN_HOST = re.compile(r"[0-9a-zA-Z.-]+(?::[0-9]{1,5})?\Z")
 """Hosts that proxy-rewrite.host accepts (mapping.md section 2)."""
-APPEND, ADD_IF_ABSENT, OVERWRITE, OVERWRITE_IF_EXISTS = 0, 1, 2, 3
-"""HeaderValueOption.HeaderAppendAction, in the order of the enum."""
-
 _NO_DEFAULT = re.compile(r"[}$]|\?\?|\A\s|\s\Z|\A\Z")
 """What cannot stand behind `??` in a template."""
 _HOST_NAMES = frozenset({"host", ":authority"})
 _DROPPED_EMPTY = "where the value is empty the header is removed instead of kept"
 _SENT_EMPTY = "where the value is empty an empty header is sent"
 _FOLDED = "the combination of mutations of this header is approximated by its last ones"
-
-
-@dataclass(frozen=True, slots=True)
-class Mutation:
-    """One HeaderValueOption, parsed.
-
-    Attributes:
-        name: lower-case.
-        pieces: the value.
-        action: a HeaderAppendAction.
-        keeps_empty: write the header even if the value is empty.
-        at: where it stands.
-    """
-
-    name: str
-    pieces: tuple[Piece, ...]
-    action: int
-    keeps_empty: bool
-    at: Where
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """Mutations that Envoy evaluates together: removals first, then overwrites, then appends."""
-
-    removed: tuple[str, ...] = ()
-    mutations: tuple[Mutation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,51 +100,7 @@ def _without_empty(**operations: Any) -> dict[str, Any]:
     return {name: value for name, value in operations.items() if value}
 
 
-def read_option(
-    option: xds.Message, side: Side, constants: dict[str, str], at: Where, findings: Findings
-) -> Mutation | None:
-    """Read a HeaderValueOption; None, with a diagnostic, when its value has no template."""
-    name = option.header.key.lower()
-    try:
-        pieces = parse(_value_of(option), side, constants)
-        render(pieces)
-    except FormatError as error:
-        findings.report("HDR-FORMAT", at, value=str(error))
-        return None
-    action = option.append_action
-    if option.HasField("append"):
-        action = APPEND if option.append.value else OVERWRITE
-    return Mutation(name, pieces, action, option.keep_empty_value, at)
-
-
-def _value_of(option: xds.Message) -> str:
-    return str(option.header.value or option.header.raw_value.decode("utf-8", errors="replace"))
-
-
-def read_level(holder: xds.Message, side: Side, constants: dict[str, str], at: Where, findings: Findings) -> Step:
-    """Read `<side>_headers_to_remove` and `<side>_headers_to_add` of a route, virtual host, ….
-
-    Args:
-        holder: the message that has the fields.
-        side: which of them.
-        constants: format operators whose value is known.
-        at: where the holder stands.
-        findings: receives HDR-FORMAT.
-    """
-    field_name = f"{side}_headers_to_add"
-    options = getattr(holder, field_name)
-    removed = getattr(holder, f"{side}_headers_to_remove")
-    if not options and not removed:
-        return Step()
-    mutations = [
-        read_option(option, side, constants, at.item(field_name, option.header.key), findings) for option in options
-    ]
-    return Step(
-        tuple(name.lower() for name in removed), tuple(mutation for mutation in mutations if mutation is not None)
-    )
-
-
-def fold(steps: Iterable[Step], side: Side, at: Where, findings: Findings) -> FoldedHeaders:
+def fold(steps: Iterable[Step], side: Side, at: Where, findings: Findings, *, is_alone: bool = True) -> FoldedHeaders:
     """Fold mutations in the order in which Envoy evaluates them.
 
     Args:
@@ -183,12 +108,13 @@ def fold(steps: Iterable[Step], side: Side, at: Where, findings: Findings) -> Fo
         side: what is mutated.
         at: where a finding about a header lies that no single mutation causes.
         findings: receives HDR-VALUE and HDR-ORDER.
+        is_alone: the plugin does nothing else, so it may have a condition.
     """
     kept = [step for step in steps if step.removed or step.mutations]
     folder = _Folder(side, at, findings)
     for step in kept:
         folder.apply(step)
-    return folder.folded() if kept else FoldedHeaders()
+    return folder.folded(is_alone=is_alone) if kept else FoldedHeaders()
 
 
 class _Folder:
@@ -283,7 +209,7 @@ class _Folder:
                 pieces.extend(values[0])
         return tuple(pieces)
 
-    def folded(self) -> FoldedHeaders:
+    def folded(self, *, is_alone: bool) -> FoldedHeaders:
         """Give the operations."""
         folded = FoldedHeaders(host=self._host)
         conditional: list[tuple[str, tuple[Piece, ...]]] = []
@@ -296,7 +222,8 @@ class _Folder:
                 self._keep(name, state, folded)
             else:
                 self._replace(name, state, folded)
-        self._only_present(conditional, folded)
+        is_alone = is_alone and not (folded.add or folded.set or folded.remove or folded.host)
+        self._only_present(conditional, folded, is_alone=is_alone)
         return folded
 
     def _check_readers(self, name: str) -> None:
@@ -348,9 +275,11 @@ class _Folder:
         if lines:
             folded.add[name] = lines
 
-    def _only_present(self, conditional: list[tuple[str, tuple[Piece, ...]]], folded: FoldedHeaders) -> None:
+    def _only_present(
+        self, conditional: list[tuple[str, tuple[Piece, ...]]], folded: FoldedHeaders, *, is_alone: bool
+    ) -> None:
         """Write overwrites that need the header to exist: a plugin has one condition for all it does."""
-        if len(conditional) == 1 and not (folded.add or folded.set or folded.remove or folded.host):
+        if len(conditional) == 1 and is_alone:
             name, pieces = conditional[0]
             folded.set[name] = [render(pieces)]
             folded.condition = [present(HeaderReference(name, self._side).variable().name)]

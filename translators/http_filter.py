@@ -94,7 +94,7 @@ def effective_filters(
         at: the route.
     """
     levels = _levels(context, route, weighted, at)
-    places = elements(_manager_place(context), "http_filters", context.hcm.http_filters)
+    places = elements(manager_place(context), "http_filters", context.hcm.http_filters)
     for http_filter, own_place in zip(context.hcm.http_filters, places, strict=True):
         is_disabled, overrides, place = _overridden(http_filter, levels, own_place)
         if not is_disabled:
@@ -112,7 +112,8 @@ def effective_filters(
             )
 
 
-def _manager_place(context: RouteContext) -> Where:
+def manager_place(context: RouteContext) -> Where:
+    """Give the place of the chain's HttpConnectionManager."""
     at = Where(xds.LISTENER, context.listener.name)
     return at.item("filter_chains", context.chain).field("http_connection_manager")
 

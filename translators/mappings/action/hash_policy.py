@@ -12,17 +12,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from translators.mappings.cluster.hash_policy import l7_hash
+from translators.mappings.cluster.load_balancing_policy import HASHES, effective_policy
 
 if TYPE_CHECKING:
     from schemas import xds
     from translators.findings import Findings
+    from translators.route_draft import RouteDraft
     from translators.where import Where
 
 _IGNORED_EFFECT = "this source of the hash is ignored"
 
 
-def apply(action: xds.Message, _draft: object, at: Where, findings: Findings) -> None:
-    """Report sources that cannot be hashed, and cookies that Envoy would generate."""
+def apply(action: xds.Message, draft: RouteDraft, at: Where, findings: Findings) -> None:
+    """Report sources that cannot be hashed, and cookies that Envoy would generate, where a cluster hashes at all."""
+    names = {action.cluster, *(entry.name for entry in action.weighted_clusters.clusters)}
+    clusters = [cluster for name, cluster in draft.context.clusters.items() if name in names]
+    if not any(effective_policy(cluster).name in HASHES for cluster in clusters):
+        return
     for index, policy in enumerate(action.hash_policy):
         place = at.item("hash_policy", index)
         if l7_hash([policy]) == ("", ""):

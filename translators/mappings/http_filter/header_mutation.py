@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from translators.headers import Step, read_option
+from translators.header_step import Step, read_option
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,0 +1,42 @@
+"""Levels whose header mutations add up on a route: weighted cluster, route, virtual host, route configuration."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from translators.header_step import Step, read_level
+
+if TYPE_CHECKING:
+    from schemas import xds
+    from translators.findings import Findings
+    from translators.format_string import Side
+    from translators.route_context import RouteContext
+    from translators.where import Where
+
+
+def level_place(virtual_host: xds.Message, at: Where) -> Where:
+    """Give the place of a virtual host in the resource in which `at` lies."""
+    return replace(at, path="").item("virtual_hosts", virtual_host.name)
+
+
+def level_steps(
+    route: xds.Message,
+    context: RouteContext,
+    side: Side,
+    at: Where,
+    findings: Findings,
+    *,
+    weighted: xds.Message | None = None,
+    constants: dict[str, str] | None = None,
+) -> list[Step]:
+    """Read the mutations of all levels in the order in which Envoy evaluates them: later ones win."""
+    known = {"ROUTE_NAME": route.name, **(constants or {})}
+    levels = [(route, at), (context.route_config, replace(at, path=""))]
+    if context.virtual_host is not None:
+        levels.insert(1, (context.virtual_host, level_place(context.virtual_host, at)))
+    if context.route_config.most_specific_header_mutations_wins:
+        levels.reverse()
+    if weighted is not None:
+        levels.insert(0, (weighted, at.field("route.weighted_clusters").item("clusters", weighted.name)))
+    return [read_level(level, side, known, place, findings) for level, place in levels]
