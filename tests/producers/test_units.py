@@ -1,0 +1,212 @@
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from producers.image import Image
+from producers.intake import Intake
+from producers.source import Changes
+from producers.unit_key import RANKS, name_of
+from producers.units import Cutter, Removal
+from schemas import xds
+from tests.producers.scene import (
+    VIEW,
+    Scene,
+    cluster,
+    endpoints,
+    hcm,
+    key_of,
+    listener,
+    rds,
+    removal,
+    route,
+    route_configuration,
+    seal,
+    secret,
+    split,
+    tcp,
+    tls,
+    virtual_host,
+)
+
+ONE_CHAIN = {"name": "c"}
+
+
+def web(*routes) -> dict:
+    return virtual_host("web", ["web.example.com"], *routes)
+
+
+def test_everything_is_written_once_in_the_order_of_make_before_break():
+    scene = Scene()
+    everything = (
+        listener("l", tls(rds("r") | ONE_CHAIN, "web.example.com")),
+        listener("s", tcp("a"), port=90),
+        route_configuration("r", web(route("a"))),
+        cluster("a"),
+        endpoints("a", 1),
+        secret("cert"),
+    )
+    wanted = ["secret/cert", "cluster/a", "tls/web.example.com", "http/l/c/r/*", "http/l/c/r/web", "stream/s", "view"]
+    assert scene.say(*everything, is_complete=True) == wanted
+    assert scene.say(*everything, is_complete=True) == []
+
+
+def test_removals_come_last_and_the_other_way_round():
+    scene = Scene()
+    scene.say(listener("l", tls(rds("r") | ONE_CHAIN)), route_configuration("r", web(route("a"))), cluster("a"))
+    scene.say(secret("cert"))
+    assert scene.say(cluster("b"), is_complete=True) == [
+        "cluster/b",
+        "view",
+        "-http/l/c/r/web",
+        "-http/l/c/r/*",
+        "-tls/%2A",
+        "-cluster/a",
+        "-secret/cert",
+    ]
+
+
+def test_a_chain_that_waits_for_its_routes_keeps_what_is_published():
+    scene = Scene()
+    scene.say(listener("l", rds("old") | ONE_CHAIN), route_configuration("old", web(route("a"))))
+    assert scene.say(listener("l", rds("new") | ONE_CHAIN)) == []
+    assert scene.say(removal(xds.ROUTE_CONFIGURATION, "old")) == []
+    assert "http/l/c/old/web" in scene.units
+    written = scene.say(route_configuration("new", web(route("a"))))
+    assert written == ["http/l/c/new/*", "http/l/c/new/web", "-http/l/c/old/web", "-http/l/c/old/*"]
+
+
+def test_a_restart_while_a_chain_waits_removes_nothing():
+    scene = Scene()
+    scene.say(listener("l", rds("r") | ONE_CHAIN), route_configuration("r", web(route("a"))))
+    image = Image()
+    image.replay(Intake(seal).admit(Changes((listener("l", rds("r") | ONE_CHAIN),), True, "t")).replacements)
+    assert Cutter(VIEW, image, scene.units.values()).apply(image.everything()) == []
+
+
+def test_scoped_routes_have_no_http_unit():
+    scene = Scene()
+    scoped = {"name": "n", "scope_key_builder": {}, "scoped_route_configurations_list": {}}
+    assert scene.say(listener("l", hcm(scoped_routes=scoped))) == ["view"]
+    flagged = scene.bodies("view", "subject", xds.LISTENER)["l"].filter_chains[0].filters[0].typed_config
+    assert xds.unpack(flagged).scoped_routes.name == "n"
+
+
+def test_a_unit_says_which_version_it_was_cut_from():
+    scene = Scene()
+    versioned = cluster("a")
+    [unit] = [u for u in scene.written(type(versioned)(xds.CLUSTER, "a", versioned.body, "7")) if u.key != "view"]
+    assert unit.provenance.version_info == "7"
+
+
+CLUSTERS, HOSTS, ROUTES_EACH = 1_000, 1_000, 10
+
+
+@pytest.fixture(scope="module")
+def large() -> Scene:
+    """A view of 1,000 clusters and 10,000 routes in one route configuration."""
+    scene = Scene()
+    clusters = [cluster(f"c{n}") for n in range(CLUSTERS)]
+    assignments = [endpoints(f"c{n}", 1, 2, 3) for n in range(CLUSTERS)]
+    chain = tls(rds("all") | ONE_CHAIN, "example.com")
+    scene.say(*clusters, *assignments, large_routes(), listener("l", chain), secret("cert"))
+    assert len(scene.units) == CLUSTERS + HOSTS + 4
+    return scene
+
+
+def large_routes(**changed) -> object:
+    hosts = []
+    for n in range(HOSTS):
+        routes = [route(f"c{n}", f"/{i}") for i in range(ROUTES_EACH - 1)]
+        hosts.append(virtual_host(f"h{n}", [f"h{n}.example.com"], *routes, split(**{f"c{n}": 90, "c7": 10})))
+    for name, routes in changed.items():
+        hosts[int(name[1:])]["routes"] = routes
+    return route_configuration("all", *hosts)
+
+
+def test_an_endpoint_change_writes_one_unit_and_costs_at_most_5_ms(large: Scene):
+    spent_ms = []
+    for port in range(10, 15):
+        said = endpoints("c5", port)
+        start = time.process_time()
+        assert large.say(said) == ["cluster/c5"]
+        spent_ms.append((time.process_time() - start) * 1000)
+    assert min(spent_ms) <= 5
+
+
+def test_a_change_in_a_large_view_writes_only_the_units_it_touches(large: Scene):
+    assert large.say(large_routes(h3=[split(c3=80, c7=20)])) == ["http/l/c/all/h3"]
+    assert large.say(large_routes(h3=[split(c3=80, c7=20), route("c9", "/new")])) == ["http/l/c/all/h3"]
+    retried = route("c9", "/new", retry_policy={"retry_on": "5xx"})
+    assert large.say(large_routes(h3=[split(c3=80, c7=20), retried])) == ["cluster/c9", "http/l/c/all/h3"]
+    assert large.say(secret("cert", "rotated")) == ["secret/cert", "tls/example.com"]
+    assert large.say(removal(xds.CLUSTER, "c11")) == ["http/l/c/all/h11", "-cluster/c11"]
+
+
+CHAINS = st.sampled_from(
+    [
+        rds("r0"),
+        rds("r1") | {"name": "x"},
+        tls(rds("r0"), "a.example.com", secret="s0"),
+        tls(rds("r1"), "a.example.com", secret="s1"),
+        hcm(route_config={"name": "r0", "virtual_hosts": [virtual_host("in", ["*", "in.example.com"], route("c0"))]}),
+        hcm(route_config={"virtual_hosts": [virtual_host("in", ["in.example.com"], split(c0=1, c1=2))]}),
+        tcp("c0"),
+        tls(tcp("c1", idle_timeout="5s"), secret="s0"),
+    ]
+)
+LISTENERS = st.builds(
+    lambda name, chains, port, default, bound: listener(
+        name, *chains, port=port, host=name, bind_to_port=bound, **({"default_filter_chain": default} if default else {})
+    ),
+    st.sampled_from(["l0", "l1"]),
+    st.lists(CHAINS, max_size=2),
+    st.sampled_from([80, 90]),
+    st.none() | CHAINS,
+    st.booleans(),
+)
+ROUTES = st.sampled_from([route("c0"), route("c1", auto_host_rewrite=True), split(c0=1, c2=3), route("nowhere")])
+HOST = st.builds(
+    lambda name, domains, routes: virtual_host(name, domains, *routes),
+    st.sampled_from(["h0", "h1"]),
+    st.lists(st.sampled_from(["a.example.com", "*.example.com", "pre.*", "*"]), unique=True, min_size=1),
+    st.lists(ROUTES, max_size=2),
+)
+RESOURCE = st.one_of(
+    LISTENERS,
+    st.builds(lambda name, hosts: route_configuration(name, *hosts), st.sampled_from(["r0", "r1"]), st.lists(HOST)),
+    st.builds(cluster, st.sampled_from(["c0", "c1", "c2"])),
+    st.builds(lambda name: cluster(name, type="STATIC", connect_timeout="1s"), st.sampled_from(["c0", "c1"])),
+    st.builds(endpoints, st.sampled_from(["c0", "c1"]), st.integers(1, 3)),
+    st.builds(secret, st.sampled_from(["s0", "s1"]), st.sampled_from(["one", "two"])),
+)
+CHANGE = RESOURCE | RESOURCE.map(lambda present: removal(present.type_url, present.name))
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.lists(CHANGE, min_size=1, max_size=4), max_size=8))
+def test_cutting_step_by_step_gives_what_cutting_from_scratch_gives(steps):
+    scene = Scene()
+    assert scene.say() == ["view"]
+    for step in steps:
+        written = scene.written(*step)
+        ranks = [RANKS[key_kind(unit)] for unit in written if not isinstance(unit, Removal)]
+        gone = [RANKS[key_kind(unit)] for unit in written if isinstance(unit, Removal)]
+        assert ranks == sorted(ranks)
+        assert gone == sorted(gone, reverse=True)
+        assert [isinstance(unit, Removal) for unit in written] == [False] * len(ranks) + [True] * len(gone)
+    fresh = {unit.key: unit.content() for unit in Cutter(VIEW, scene.image).apply(scene.image.everything())}
+    kept = {key: unit.content() for key, unit in scene.units.items()}
+    left_over = kept.keys() - fresh.keys()
+    assert fresh.items() <= kept.items()
+    assert all(scene.cutter._index.is_warming(name_of(scene.units[key])) for key in left_over)
+    restarted = Cutter(VIEW, scene.image, scene.units.values())
+    assert [key_of(unit) for unit in restarted.apply(scene.image.everything())] == []
+
+
+def key_kind(unit):
+    return next(kind for kind in RANKS if kind.value == unit.key.partition("/")[0])
+
