@@ -10,6 +10,7 @@ from schemas.records import Role
 from translators import dispatch
 from translators.etcd_object import build_object
 from translators.ids import label, object_name
+from translators.mappings.cluster.health_check import with_tls
 from translators.mappings.cluster.load_balancing_policy import effective_policy, type_of
 from translators.mappings.cluster.subset import subset_of
 from translators.mappings.cluster.transport_socket import choose_socket
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from translators.variant import Variant
 
 MAX_VARIANTS = 4
-"""More variants than this are worth a CL-VARIANTS (mapping.md section 9)."""
+"""More variants than this, or more than one with health checks, are worth a CL-VARIANTS (mapping.md section 9)."""
 L7_TIMEOUT_S = 60
 """Send and read timeout of an upstream; routes bring their own (mapping.md section 5.6)."""
 
@@ -61,7 +62,7 @@ def translate(view: UnitView, findings: Findings) -> Translation:
     if draft.is_closed or tls.is_closed or draft.discovery is Discovery.UNSUPPORTED:
         endpoints = []
     variants = _variants(view, cluster)
-    if len(variants) > MAX_VARIANTS:
+    if len(variants) > MAX_VARIANTS or (draft.checks and len(variants) > 1):
         findings.report("CL-VARIANTS", at, value=str(len(variants)))
     writer = _Writer(cluster, assignment, draft, tls, endpoints, findings)
     return Translation([build_object("upstreams", upstream_id(cluster.name, v), writer.upstream(v)) for v in variants])
@@ -114,6 +115,8 @@ class _Writer:
         }
         if summary := variant.summary():
             value["labels"]["xds.var"] = label(summary)
+        if draft.checks:
+            value["checks"] = with_tls(draft.checks) if self.tls.is_used else draft.checks
         if variant.hash_on:
             value |= {"hash_on": variant.hash_on, "key": variant.hash_key}
         if variant.layer == "l7":

@@ -265,6 +265,11 @@ def test_what_is_not_translated_says_so():
     assert cluster_outcome(cluster, ONE).codes == ["CL-FEATURE", "CL-OUTLIER"]
 
 
+def test_filters_that_only_feed_metrics_do_not_matter():
+    assert cluster_outcome({"filters": [{"name": "istio.metadata_exchange"}]}, ONE).codes == []
+    assert cluster_outcome({"filters": [{"name": "mine"}]}, ONE).codes == ["CL-FEATURE"]
+
+
 def test_a_socket_that_cannot_be_evaluated_closes_the_cluster():
     found = cluster_outcome({"transport_socket_matcher": {}}, ONE)
     assert (found.value["nodes"], found.codes) == ([], ["TLS-SOCKET"])

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from translators.mappings.cluster import (
     cluster_type,
     common_lb_config,
     connection,
+    health_check,
     http_protocol_options,
     load_balancing_policy,
 )
 from translators.mappings.cluster.circuit_breakers import limits_nothing
 from translators.registry.row import Diagnosed, Fidelity, Handled, Ignored, Row, diagnosed, handled, ignored
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from schemas import xds
 
 _CLUSTER = "envoy.config.cluster.v3.Cluster"
 _COMMON_LB = f"{_CLUSTER}.CommonLbConfig"
@@ -18,11 +26,20 @@ _SUBSETS = f"{_CLUSTER}.LbSubsetConfig"
 _ENDPOINT = "envoy.config.endpoint.v3"
 _COMMON_HTTP = "envoy.config.core.v3.HttpProtocolOptions"
 _HTTP = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+_HEALTH = "envoy.config.core.v3.HealthCheck"
+_HTTP_HEALTH = f"{_HEALTH}.HttpHealthCheck"
+_PROBES = "probes are APISIX's own"
 _STATISTICS = "statistics of Envoy"
 _BUFFERS = "buffers and sockets are static in nginx"
 _RESOLVER = "the resolver is set in config.yaml of the node (dns_resolver)"
 _TUNING = "tuning of Envoy's own balancer"
 _LIMITS = "limits of Envoy's own connections"
+
+
+def _only_exchange_metadata(filters: Iterable[xds.Message]) -> bool:
+    """Tell whether the filters are Istio's, which only feed its metrics (mapping.md section 4.7, last row)."""
+    return all(network_filter.name == "istio.metadata_exchange" for network_filter in filters)
+
 
 _CLUSTER_ROWS: tuple[Row, ...] = (
     *handled(_CLUSTER, "name", "eds_cluster_config", "load_assignment", "transport_socket", "transport_socket_matches"),
@@ -64,8 +81,14 @@ _CLUSTER_ROWS: tuple[Row, ...] = (
     *ignored(_CLUSTER, _RESOLVER, "dns_lookup_family", "dns_resolvers", "use_tcp_for_dns_lookups"),
     *ignored(_CLUSTER, _RESOLVER, "dns_resolution_config", "typed_dns_resolver_config"),
     *ignored(_CLUSTER, "said by CL-ORIGDST", "original_dst_lb_config"),
-    *diagnosed(_CLUSTER, "CL-FEATURE", "upstream_bind_config", "filters", "upstream_config"),
-    *diagnosed(_CLUSTER, "CL-FEATURE", "health_checks", effect="endpoints are not probed by these checks"),
+    *diagnosed(_CLUSTER, "CL-FEATURE", "upstream_bind_config", "upstream_config"),
+    Diagnosed(f"{_CLUSTER}.filters", "CL-FEATURE", unless=_only_exchange_metadata),
+    Handled(
+        f"{_CLUSTER}.health_checks",
+        health_check.apply,
+        Fidelity.APPROXIMATED,
+        codes=("CL-HC-MULTI", "CL-HC-GRPC", "CL-FEATURE"),
+    ),
     *diagnosed(_CLUSTER, "CL-OUTLIER", "outlier_detection"),
     Diagnosed(f"{_CLUSTER}.circuit_breakers", "CL-BREAKER", unless=limits_nothing),
     Diagnosed(
@@ -118,8 +141,23 @@ _ENDPOINT_ROWS: tuple[Row, ...] = (
     *handled(f"{_ENDPOINT}.LbEndpoint", "endpoint", "endpoint_name", "health_status", "metadata"),
     *handled(f"{_ENDPOINT}.LbEndpoint", "load_balancing_weight"),
     *handled(f"{_ENDPOINT}.Endpoint", "address", "hostname"),
-    Ignored(f"{_ENDPOINT}.Endpoint.health_check_config", "said by the health checks of the cluster"),
+    *diagnosed(f"{_ENDPOINT}.Endpoint", "CL-FEATURE", "health_check_config", effect="its own address is probed"),
     Ignored(f"{_ENDPOINT}.Endpoint.additional_addresses", "the first address is used"),
 )
 
-ROWS: tuple[Row, ...] = (*_CLUSTER_ROWS, *_PROTOCOL_ROWS, *_ENDPOINT_ROWS)
+_HEALTH_ROWS: tuple[Row, ...] = (
+    *handled(_HEALTH, "timeout", "interval", "unhealthy_interval", "unhealthy_threshold", "healthy_threshold"),
+    *handled(_HEALTH, "alt_port", "http_health_check", "tcp_health_check", "grpc_health_check", "custom_health_check"),
+    *ignored(_HEALTH, _PROBES, "initial_jitter", "interval_jitter", "interval_jitter_percent", "reuse_connection"),
+    *ignored(_HEALTH, _PROBES, "no_traffic_interval", "no_traffic_healthy_interval"),
+    *ignored(_HEALTH, _PROBES, "unhealthy_edge_interval", "healthy_edge_interval"),
+    *ignored(_HEALTH, _STATISTICS, "event_log_path", "event_logger", "event_service"),
+    *ignored(_HEALTH, _STATISTICS, "always_log_health_check_failures", "always_log_health_check_success"),
+    *ignored(_HEALTH, _PROBES, "tls_options", "transport_socket_match_criteria"),
+    *handled(_HTTP_HEALTH, "host", "path", "send", "request_headers_to_add", "expected_statuses", "method"),
+    *handled(_HTTP_HEALTH, "retriable_statuses"),
+    *ignored(_HTTP_HEALTH, _PROBES, "receive", "response_buffer_size", "request_headers_to_remove"),
+    *ignored(_HTTP_HEALTH, _PROBES, "codec_client_type", "service_name_matcher"),
+)
+
+ROWS: tuple[Row, ...] = (*_CLUSTER_ROWS, *_PROTOCOL_ROWS, *_ENDPOINT_ROWS, *_HEALTH_ROWS)

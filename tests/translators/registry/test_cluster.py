@@ -18,6 +18,8 @@ MESSAGES = [
     "envoy.config.endpoint.v3.LbEndpoint",
     "envoy.config.endpoint.v3.Endpoint",
     "envoy.config.core.v3.HttpProtocolOptions",
+    "envoy.config.core.v3.HealthCheck",
+    "envoy.config.core.v3.HealthCheck.HttpHealthCheck",
     "envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
     "envoy.extensions.upstreams.tcp.v3.TcpProtocolOptions",
 ]

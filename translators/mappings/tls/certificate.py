@@ -87,7 +87,8 @@ def problem_of(pair: KeyPair) -> str | None:
 
 def _key_problem(key: str, leaf: Certificate) -> str | None:
     try:
-        private_key = load_pem_private_key(key.encode(), password=None)
+        # Whether its primes are prime is the owner's affair and costs 5 ms; whether it fits the certificate is ours.
+        private_key = load_pem_private_key(key.encode(), password=None, unsafe_skip_rsa_key_validation=True)
         shape = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         is_fitting = private_key.public_key().public_bytes(*shape) == leaf.public_key().public_bytes(*shape)
     except TypeError:
