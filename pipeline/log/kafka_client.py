@@ -103,6 +103,9 @@ async def explained(address: KafkaAddress, doing: str, *, timeout_s: float | Non
         raise ValueError(f"{doing}: a record exceeds max.message.bytes of the topic") from error
     except TimeoutError as error:
         raise LogUnreachableError(f"{address.name}: {doing}: no answer within {limit_s:g} s") from error
+    except errors.KafkaConnectionError as error:
+        reason = "no broker answers; check its address and the security options of the log URL"
+        raise LogUnreachableError(f"{address.name}: {doing}: {reason}") from error
     except (errors.KafkaError, OSError) as error:
         raise LogUnreachableError(f"{address.name}: {doing}: {_one_line(error)}") from error
 

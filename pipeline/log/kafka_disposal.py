@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 POLITE_TIMEOUT_S: Final = 2.0
 FORCE_INTERVAL_S: Final = 0.05
+MAX_ROUND_COUNT: Final = 40
+"""A task may wait for another one that has to be cancelled too; each round reaches one deeper."""
 
 
 async def dispose_producer(producer: AIOKafkaProducer) -> None:
@@ -38,7 +40,7 @@ async def _stop(client: AIOKafkaConsumer | AIOKafkaProducer, parts: list[Any]) -
     stopping = asyncio.ensure_future(client.stop())
     await asyncio.wait([stopping], timeout=POLITE_TIMEOUT_S)
     is_forced = not stopping.done()
-    while is_forced:
+    for _round in range(MAX_ROUND_COUNT if is_forced else 0):
         tasks = {stopping, *_tasks_of(parts)}
         for task in tasks:
             task.cancel()
@@ -46,8 +48,9 @@ async def _stop(client: AIOKafkaConsumer | AIOKafkaProducer, parts: list[Any]) -
         for task in done - {stopping}:
             if not task.cancelled():
                 task.exception()  # seen: it was told to fail
-        is_forced = bool(pending)
-    return not stopping.cancelled() and stopping.exception() is None and not _tasks_of(parts)
+        if not pending:
+            break
+    return stopping.done() and not stopping.cancelled() and stopping.exception() is None and not _tasks_of(parts)
 
 
 def _tasks_of(parts: list[Any]) -> set[asyncio.Task[Any]]:

@@ -56,15 +56,6 @@ class Topic(NamedTuple):
         return self.id * TOPIC_SPAN + offset
 
 
-class Claim(NamedTuple):
-    """A group's hold on a source topic: where to go on, and the epoch that proves the hold."""
-
-    group: str
-    source: str
-    next_offset: int
-    epoch: int
-
-
 def find_topic(connection: sqlite3.Connection, name: str) -> Topic:
     """Find a topic.
 
@@ -152,7 +143,7 @@ def open_writer(connection: sqlite3.Connection, name: str) -> int:
         connection.execute(
             "INSERT INTO writer VALUES (?, 1, ?, ?) ON CONFLICT DO UPDATE SET "
             "epoch = epoch + 1, pid = excluded.pid, host = excluded.host",
-            (name, *_owner()),
+            (name, *owner()),
         )
         (epoch,) = connection.execute("SELECT epoch FROM writer WHERE name = ?", (name,)).fetchone()
     return int(epoch)
@@ -172,10 +163,11 @@ def append(
         ).fetchone()
         if current != epoch:
             raise WriterFencedError(f"writer {writer}: taken over by process {pid} on {host}; stop this one")
-        return _insert(connection, find_topic(connection, topic), records)
+        return insert(connection, find_topic(connection, topic), records)
 
 
-def _insert(connection: sqlite3.Connection, topic: Topic, records: Sequence[NewRecord]) -> list[int]:
+def insert(connection: sqlite3.Connection, topic: Topic, records: Sequence[NewRecord]) -> list[int]:
+    """Write records at the end of a topic, in the caller's transaction, and give their offsets."""
     limit_bytes = config_of(connection, topic.id)["max.message.bytes"]
     check_sizes(topic.name, records, int(limit_bytes))
     time_ms = time.time_ns() // 1_000_000
@@ -189,43 +181,6 @@ def _insert(connection: sqlite3.Connection, topic: Topic, records: Sequence[NewR
     )
     connection.execute("UPDATE topic SET next_offset = ? WHERE id = ?", (topic.next + len(records), topic.id))
     return offsets
-
-
-def claim(connection: sqlite3.Connection, group: str, topics: Sequence[str]) -> dict[str, Claim]:
-    """Take source topics over for a group's worker, fencing the worker that had them."""
-    claims = {}
-    with immediate(connection):
-        for name in topics:
-            topic = find_topic(connection, name)
-            connection.execute(
-                "INSERT INTO group_offset VALUES (?, ?, ?, 1, ?, ?) ON CONFLICT DO UPDATE SET "
-                "epoch = epoch + 1, pid = excluded.pid, host = excluded.host",
-                (group, topic.id, topic.start, *_owner()),
-            )
-            next_offset, epoch = connection.execute(
-                "SELECT next_offset, epoch FROM group_offset WHERE group_name = ? AND topic_id = ?", (group, topic.id)
-            ).fetchone()
-            claims[name] = Claim(group, name, max(next_offset, topic.start), epoch)
-    return claims
-
-
-def commit_step(connection: sqlite3.Connection, held: Claim, sink: str, results: Sequence[NewRecord]) -> None:
-    """Append a step's results and move the group's offset to `held.next_offset`, in one transaction.
-
-    Raises:
-        WriterFencedError: another worker has taken the source topic over.
-    """
-    with immediate(connection):
-        place = (held.group, find_topic(connection, held.source).id)
-        epoch, pid, host = connection.execute(
-            "SELECT epoch, pid, host FROM group_offset WHERE group_name = ? AND topic_id = ?", place
-        ).fetchone()
-        if epoch != held.epoch:
-            raise WriterFencedError(f"group {held.group}: {held.source} was taken over by process {pid} on {host}")
-        _insert(connection, find_topic(connection, sink), results)
-        connection.execute(
-            "UPDATE group_offset SET next_offset = ? WHERE group_name = ? AND topic_id = ?", (held.next_offset, *place)
-        )
 
 
 def truncate(connection: sqlite3.Connection, name: str, before_offset: int) -> None:
@@ -243,5 +198,6 @@ def truncate(connection: sqlite3.Connection, name: str, before_offset: int) -> N
         connection.execute("UPDATE topic SET start_offset = ? WHERE id = ?", (start, topic.id))
 
 
-def _owner() -> tuple[int, str]:
+def owner() -> tuple[int, str]:
+    """Tell who this process is, for whoever is fenced by it."""
     return os.getpid(), socket.gethostname()

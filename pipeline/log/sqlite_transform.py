@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from pipeline.log import sqlite_store as store
+from pipeline.log.sqlite_group import Claim, claim, commit_step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -35,14 +35,14 @@ class SQLiteTransform:
 
     async def run(self) -> None:
         """Work until cancelled."""
-        claims = await self._log.write(lambda connection: store.claim(connection, self._group, list(self._sinks)))
+        claims = await self._log.write(lambda connection: claim(connection, self._group, list(self._sinks)))
         while True:
             seen = self._log.changes.count
             advanced = [await self._advance(source, claims) for source in self._sinks]
             if not any(advanced):
                 await self._log.changes.after(seen)
 
-    async def _advance(self, source: str, claims: dict[str, store.Claim]) -> bool:
+    async def _advance(self, source: str, claims: dict[str, Claim]) -> bool:
         """Work off one batch of a source topic, if there is any."""
         held = claims[source]
         batch = await self._log.read_batch(source, held.next_offset)
@@ -51,7 +51,7 @@ class SQLiteTransform:
         results = await asyncio.to_thread(self._step, source, batch)
         moved = held._replace(next_offset=batch[-1].offset + 1)
         sink = self._sinks[source]
-        await self._log.write(lambda connection: store.commit_step(connection, moved, sink, results))
+        await self._log.write(lambda connection: commit_step(connection, moved, sink, results))
         claims[source] = moved
         return True
 

@@ -55,7 +55,7 @@ class SQLiteBackend:
         connection = sqlite3.connect(self.path, isolation_level=None)
         connection.execute("BEGIN IMMEDIATE")
         found = store.find_topic(connection, topic)
-        store._insert(connection, found, [NewRecord("intruder", b"never seen")])
+        store.insert(connection, found, [NewRecord("intruder", b"never seen")])
         yield
         connection.execute("ROLLBACK")
         connection.close()
