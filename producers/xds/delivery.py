@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 class Delivery:
     """Nothing until the initial fetch is settled; then everything, once; then the differences.
 
+    Settled means that clusters and listeners have been answered, and each name they refer to has been or is overdue. A
+    control plane that is silent about clusters or listeners as such has not been heard, whatever time it is given.
     A complete set removes downstream what it does not hold, so it covers only the types of which the control plane has
     told everything. A type that becomes whole later (it was silent, or held a bad resource whose last good version may
     be in the log) gets a complete set of its own then.
@@ -31,13 +33,17 @@ class Delivery:
 
     def next_commands(self) -> list[Command]:
         """Give what can be delivered now."""
-        if not self._is_started and self._warming.pending:
+        if not self._is_started and not self._is_settled():
             return []
         changes = self._warming.publish()
         fresh = frozenset(filter(self._is_whole, self._subscriptions)) - self._covered
-        if fresh or (changes and not self._is_started):
+        if fresh or not self._is_started:
             return [self._complete(fresh, changes)]
         return [DeliverChanges(self._changes(changes, is_complete=False))] if changes else []
+
+    def _is_settled(self) -> bool:
+        wildcards = [subscription for subscription in self._subscriptions.values() if subscription.rule.is_wildcard]
+        return not self._warming.pending and all(subscription.is_answered for subscription in wildcards)
 
     def _complete(self, fresh: frozenset[str], changes: list[ResourceChange]) -> DeliverChanges:
         """Deliver all resources of the types that are whole for the first time, and what else has changed."""

@@ -151,6 +151,7 @@ class Session:
         if subscription.rule.is_wildcard and reading.is_complete:
             self._keep_only(type_url, reading.mentioned)
         self._warming.settle((type_url, WILDCARD))
+        subscription.is_answered = True
         # With a bad resource the set is not whole: the log may hold a last good one that a complete set would remove.
         subscription.is_known = subscription.is_known or not reading.faults
         return []
@@ -177,7 +178,7 @@ class Session:
         self._unconfirmed.discard(type_url)
         self._keep_only(type_url, NOTHING)
         self._warming.settle((type_url, WILDCARD))
-        self._subscriptions[type_url].is_known = True
+        self._subscriptions[type_url].is_answered = self._subscriptions[type_url].is_known = True
         return self._proceed()
 
     # What is sent

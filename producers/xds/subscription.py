@@ -43,7 +43,8 @@ class Subscription:
 
     Attributes:
         version_info: of the last response that was accepted whole; survives the stream (section 5.3).
-        is_known: a response without a bad resource has been taken at least once.
+        is_answered: a response has been taken at least once.
+        is_known: one without a bad resource has, so that absence means something.
         is_requested: a request was sent on this stream.
         requested: the names in the last request on this stream.
         response_count: responses on this stream.
@@ -53,6 +54,7 @@ class Subscription:
     def __init__(self, rule: TypeRule) -> None:
         self.rule = rule
         self.version_info = ""
+        self.is_answered = False
         self.is_known = False
         self.open()
 

@@ -22,6 +22,11 @@ class Given:
         message = cluster(name)
         self.warming.accept((CDS, name), Entry(message, name.encode(), "1", frozenset(references), tuple(unknown)))
 
+    def answer(self):
+        """Clusters and listeners have been answered, if with bad resources among them."""
+        self.subscriptions[xds.CLUSTER].is_answered = self.subscriptions[xds.LISTENER].is_answered = True
+        return self
+
     def know(self, *type_urls):
         for type_url in type_urls:
             self.subscriptions[type_url].is_known = True
@@ -32,7 +37,7 @@ class Given:
 
 @pytest.fixture
 def given():
-    return Given()
+    return Given().answer()
 
 
 def test_nothing_is_delivered_while_something_is_pending(given):
@@ -42,7 +47,12 @@ def test_nothing_is_delivered_while_something_is_pending(given):
     assert given.deliver() == []
 
 
-def test_nothing_is_delivered_while_nothing_is_known(given):
+@pytest.mark.parametrize("silent", [xds.CLUSTER, xds.LISTENER])
+def test_nothing_is_delivered_before_clusters_and_listeners_were_answered(given, silent):
+    """A log that holds a good state must not be emptied by a control plane that says nothing (law 7)."""
+    given.accept("a")
+    given.know(CDS)
+    given.subscriptions[silent].is_answered = False
     assert given.deliver() == []
 
 

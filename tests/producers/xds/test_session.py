@@ -297,6 +297,18 @@ class TestExistence:
         assert not dialogue.deliveries
         assert len(dialogue.problems) == 2
 
+    @pytest.mark.parametrize("late", ["CDS", "LDS"])
+    def test_one_that_is_silent_about_clusters_or_listeners_delivers_nothing_until_it_speaks(self, dialogue, late):
+        answers = {"CDS": cluster("a", is_eds=False), "LDS": listener("l")}
+        dialogue.open()
+        if late == "CDS":
+            dialogue.expire(EXISTENCE_MS)  # only then are listeners asked for
+        (early,) = answers.keys() - {late}
+        dialogue.respond(early, answers[early])
+        dialogue.expire(EXISTENCE_MS)
+        assert not dialogue.deliveries
+        assert dialogue.respond(late, answers[late])[-1] == "complete +CDS a +LDS l"
+
     def test_a_bad_resource_keeps_its_type_from_being_spoken_for(self, dialogue):
         dialogue.image[xds.CLUSTER, "b"] = b"its last good version, in the log"
         dialogue.open()
