@@ -11,6 +11,14 @@ from tests.conformance.watch_client import Client, Watch
 from tests.e2e.process import PROJECT, EtcdClient, Meshferry, State, changed_keys, directories, eventually, free_port
 
 QUICKSTART = PROJECT / "examples" / "quickstart" / "envoy.yaml"
+LAST_ROUTE = "                        - name: search\n"
+NEW_ROUTE = """\
+                        - name: version
+                          match: { path: /version }
+                          direct_response: { status: 200, body: { inline_string: "1" } }
+"""
+FIRST_LINE_OF_API = "                    - name: api\n"
+FIRST_LINE_AFTER_API = "\n    - name: https\n"
 
 
 class Up:
@@ -73,18 +81,18 @@ async def test_each_change_is_one_watch_line_with_only_what_changed(up: Up, clie
     weighted = await one_line(watch, up, before)
     assert directories(changed_keys(before, weighted)) == {"plugin_configs"}
 
-    up.edit(NEW_ROUTE_BEFORE, NEW_ROUTE + NEW_ROUTE_BEFORE)
+    up.edit(LAST_ROUTE, NEW_ROUTE + LAST_ROUTE)
     added = await one_line(watch, up, weighted)
     assert len(added.values("routes")) == len(weighted.values("routes")) + 1
     assert directories(changed_keys(weighted, added)) == {"routes"}
 
     text = up.file.read_text()
-    host = text[text.index(DELETED_HOST) : text.index(DELETED_HOST_END)]
-    up.edit(host, "")
+    up.edit(text[text.index(FIRST_LINE_OF_API) : text.index(FIRST_LINE_AFTER_API)], "")
     deleted = await one_line(watch, up, added)
     gone = added.keys.keys() - deleted.keys.keys()
     assert gone
-    assert directories(gone) <= {"routes", "plugin_configs"}
+    assert directories(gone) == {"routes", "upstreams"}  # orders and search are used by nobody any more
+    assert not [route for route in deleted.values("routes") if route.get("hosts") == ["*.api.example.com"]]
 
 
 async def test_a_touch_writes_nothing(up: Up, client: Client):
@@ -134,6 +142,3 @@ async def test_a_second_agent_on_the_same_state_is_refused(up: Up):
     assert second.stop_when_done() == 1
     assert "another" in second.text()
     assert "Traceback" not in second.text()
-
-
-NEW_ROUTE_BEFORE = DELETED_HOST = DELETED_HOST_END = NEW_ROUTE = ""
