@@ -160,7 +160,12 @@ CHAINS = st.sampled_from(
 )
 LISTENERS = st.builds(
     lambda name, chains, port, default, bound: listener(
-        name, *chains, port=port, host=name, bind_to_port=bound, **({"default_filter_chain": default} if default else {})
+        name,
+        *chains,
+        port=port,
+        host=name,
+        bind_to_port=bound,
+        **({"default_filter_chain": default} if default else {}),
     ),
     st.sampled_from(["l0", "l1"]),
     st.lists(CHAINS, max_size=2),
@@ -209,4 +214,3 @@ def test_cutting_step_by_step_gives_what_cutting_from_scratch_gives(steps):
 
 def key_kind(unit):
     return next(kind for kind in RANKS if kind.value == unit.key.partition("/")[0])
-

@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+from schemas import xds
+from tests.producers.scene import (
+    Scene,
+    assignment,
+    change,
+    cluster,
+    endpoints,
+    listener,
+    rds,
+    removal,
+    route,
+    route_configuration,
+    secret,
+    split,
+    tcp,
+    virtual_host,
+)
+
+
+def uses(scene: Scene, name: str, type_url: str = xds.ROUTE_ACTION) -> list:
+    unit = scene.units[f"cluster/{name}"]
+    return [xds.parse(type_url, r.body) for r in unit.resources if (r.role, r.type_url) == ("use", type_url)]
+
+
+def routed(*routes: dict, **fields) -> Scene:
+    scene = Scene()
+    scene.say(listener("l", rds("r")), route_configuration("r", virtual_host("h", ["a"], *routes, **fields)))
+    return scene
+
+
+def test_endpoints_come_by_service_name_or_by_the_clusters_name():
+    scene = Scene()
+    eds = {"eds_config": {"ads": {}}, "service_name": "elsewhere"}
+    scene.say(cluster("a"), cluster("b", type="EDS", eds_cluster_config=eds))
+    assert scene.say(endpoints("a", 1)) == ["cluster/a"]
+    assert scene.say(endpoints("elsewhere", 2)) == ["cluster/b"]
+    assert scene.say(endpoints("nobody's", 3)) == []
+    assert list(scene.bodies("cluster/b", "subject", xds.CLUSTER_LOAD_ASSIGNMENT)) == ["elsewhere"]
+    assert scene.say(removal(xds.CLUSTER_LOAD_ASSIGNMENT, "a")) == ["cluster/a"]
+
+
+def test_endpoints_inside_the_cluster_are_taken_out_of_it():
+    scene = Scene()
+    scene.say(cluster("a", type="STRICT_DNS", load_assignment=assignment("other", 1)))
+    shown = scene.bodies("cluster/a", "subject", xds.CLUSTER)["a"]
+    assert not shown.HasField("load_assignment")
+    [inline] = scene.bodies("cluster/a", "subject", xds.CLUSTER_LOAD_ASSIGNMENT).values()
+    assert inline.cluster_name == "other"
+
+
+def test_what_stands_in_an_eds_cluster_is_not_its_endpoints():
+    scene = Scene()
+    eds = {"type": "EDS", "eds_cluster_config": {"eds_config": {"ads": {}}}}
+    scene.say(cluster("a", **eds, load_assignment=assignment("a", 1)))
+    assert scene.bodies("cluster/a", "subject", xds.CLUSTER_LOAD_ASSIGNMENT) == {}
+
+
+def test_equal_uses_count_once_and_other_uses_stand_beside():
+    scene = routed(route("a", "/1"), route("a", "/2", timeout="3s"), route("a", "/3", auto_host_rewrite=True))
+    scene.say(cluster("a"))
+    assert [use.auto_host_rewrite.value for use in uses(scene, "a")] == [False, True]
+
+
+def test_a_use_takes_the_virtual_hosts_retries_and_the_entrys_host():
+    weighted = {"clusters": [{"name": "a", "weight": 1, "host_rewrite_literal": "x"}]}
+    scene = routed(
+        {"match": {"prefix": "/"}, "route": {"weighted_clusters": weighted}}, retry_policy={"retry_on": "5xx"}
+    )
+    scene.say(cluster("a"))
+    [use] = uses(scene, "a")
+    assert (use.retry_policy.retry_on, use.host_rewrite_literal) == ("5xx", "x")
+
+
+def test_routes_that_no_listener_reaches_are_no_use():
+    scene = routed(route("a"))
+    scene.say(
+        cluster("a"), route_configuration("unreached", virtual_host("h", ["*"], route("a", auto_host_rewrite=True)))
+    )
+    assert len(uses(scene, "a")) == 1
+    assert "cluster/a" in scene.say(listener("m", rds("unreached"), port=81))
+    assert len(uses(scene, "a")) == 2
+    assert scene.say(removal(xds.LISTENER, "m"))[0] == "cluster/a"
+
+
+def test_a_cluster_that_nobody_uses_is_a_unit():
+    scene = Scene()
+    assert "cluster/a" in scene.say(cluster("a"))
+    assert uses(scene, "a") == []
+
+
+def test_l4_uses_are_reduced_tcp_proxies():
+    scene = Scene()
+    weighted = {"clusters": [{"name": "a", "weight": 1}, {"name": "b", "weight": 1}]}
+    metadata = {"filter_metadata": {"envoy.lb": {"v": 1, "w": 1}}}
+    weighted["clusters"][1]["metadata_match"] = {"filter_metadata": {"envoy.lb": {"v": 2}}}
+    split_chain = tcp("", weighted_clusters=weighted, metadata_match=metadata)
+    del split_chain["filters"][0]["typed_config"]["cluster"]
+    scene.say(listener("l", tcp("a", max_connect_attempts=3, access_log=[{"name": "x"}])), cluster("a"), cluster("b"))
+    scene.say(listener("m", split_chain, port=81))
+    assert sorted((use.cluster, use.max_connect_attempts.value) for use in uses(scene, "a", xds.TCP_PROXY)) == [
+        ("a", 0),
+        ("a", 3),
+    ]
+    [use] = uses(scene, "b", xds.TCP_PROXY)
+    assert xds.to_dict(use)["metadata_match"] == {"filter_metadata": {"envoy.lb": {"v": 2.0, "w": 1.0}}}
+    assert (use.stat_prefix, len(use.access_log)) == ("", 0)
+
+
+def test_another_l4_filter_uses_the_cluster_it_names():
+    scene = Scene()
+    udp = {
+        "@type": "type.googleapis.com/envoy.extensions.filters.udp.udp_proxy.v3.UdpProxyConfig",
+        "stat_prefix": "s",
+        "cluster": "dns",
+    }
+    scene.say(listener("l", listener_filters=[{"name": "udp", "typed_config": udp}]), cluster("dns"))
+    [use] = uses(scene, "dns", xds.TCP_PROXY)
+    assert use.cluster == "dns"
+
+
+def test_secrets_of_the_clusters_tls_go_along_as_soon_as_they_are_known():
+    scene = Scene()
+    sds = {"tls_certificate_sds_secret_configs": [{"name": "s", "sds_config": {"ads": {}}}]}
+    context = {"@type": xds.UPSTREAM_TLS_CONTEXT, "common_tls_context": sds}
+    scene.say(cluster("a", type="STATIC", transport_socket={"name": "tls", "typed_config": context}))
+    assert scene.say(secret("s", "very private")) == ["secret/s", "cluster/a"]
+    [known] = scene.bodies("cluster/a", "reference", xds.SECRET).values()
+    assert known.tls_certificate.private_key.inline_string.startswith("mfseal1.")
+
+
+def test_a_changed_weight_is_no_change_of_the_cluster():
+    scene = routed(split(a=1, b=2))
+    scene.say(cluster("a"), cluster("b"))
+    written = scene.say(route_configuration("r", virtual_host("h", ["a"], split(a=2, b=2))))
+    assert [key.partition("/")[0] for key in written] == ["http"]
+
+
+def test_an_unknown_top_level_type_is_named_in_the_view():
+    scene = Scene()
+    scene.say(change(xds.SCOPED_ROUTE_CONFIGURATION, {"name": "scope", "route_configuration_name": "r", "key": {}}))
+    [sibling] = scene.units["view"].resources
+    assert (sibling.role, sibling.name, sibling.body) == ("sibling", "scope", b"")
+    assert scene.say(removal(xds.SCOPED_ROUTE_CONFIGURATION, "scope")) == ["view"]
+    assert scene.units["view"].resources == ()

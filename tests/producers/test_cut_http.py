@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+from schemas import xds
+from tests.producers.scene import (
+    Scene,
+    cluster,
+    hcm,
+    listener,
+    rds,
+    removal,
+    route,
+    route_configuration,
+    split,
+    tls,
+    virtual_host,
+)
+
+DOMAINS = ["a.example.com", "*.example.com", "a.*", "*"]
+
+
+def scene_of(*hosts: dict, chains=(rds("r") | {"name": "c"},), **fields) -> Scene:
+    scene = Scene()
+    scene.say(listener("l", *chains, **fields), route_configuration("r", *hosts, ignore_port_in_host_matching=True))
+    return scene
+
+
+def test_a_virtual_host_is_cut_in_two_by_the_sort_of_its_domains():
+    scene = scene_of(virtual_host("h", DOMAINS, route("a")))
+    own = scene.bodies("http/l/c/r/h", "subject", xds.ROUTE_CONFIGURATION)["r"]
+    shared = scene.bodies("http/l/c/r/*", "subject", xds.ROUTE_CONFIGURATION)["r"]
+    assert [list(host.domains) for host in own.virtual_hosts] == [DOMAINS[:2]]
+    assert [list(host.domains) for host in shared.virtual_hosts] == [DOMAINS[2:]]
+    assert own.ignore_port_in_host_matching
+    assert scene.units["http/l/c/r/h"].params == {
+        "listener": "l",
+        "chain": "c",
+        "route_config": "r",
+        "virtual_host": "h",
+    }
+    assert scene.units["http/l/c/r/*"].params["virtual_host"] == "*"
+
+
+def test_the_any_host_unit_is_there_without_any_such_virtual_host():
+    scene = scene_of(virtual_host("h", ["a.example.com"], route("a")))
+    shared = scene.bodies("http/l/c/r/*", "subject", xds.ROUTE_CONFIGURATION)["r"]
+    assert len(shared.virtual_hosts) == 0
+
+
+def test_a_virtual_host_named_star_is_not_the_any_host_unit():
+    scene = scene_of(virtual_host("*", ["a.example.com", "*"], route("a")))
+    assert {"http/l/c/r/%2A", "http/l/c/r/*"} <= scene.units.keys()
+    assert scene.say(route_configuration("r")) == ["http/l/c/r/*", "-http/l/c/r/%2A"]
+
+
+def test_the_place_of_a_virtual_host_does_not_matter():
+    hosts = [virtual_host("a", ["*"], route("a")), virtual_host("b", ["b.*", "b"], route("b"))]
+    scene = scene_of(*hosts)
+    assert scene.say(route_configuration("r", *reversed(hosts), ignore_port_in_host_matching=True)) == []
+
+
+def test_virtual_hosts_of_one_name_are_both_kept():
+    scene = scene_of(virtual_host("h", ["a"], route("a")), virtual_host("h", ["b"], route("b")))
+    assert {"http/l/c/r/h", "http/l/c/r/h~2"} <= scene.units.keys()
+
+
+def test_known_clusters_go_along_without_endpoints_and_certificates():
+    scene = scene_of(virtual_host("h", ["a"], route("z"), split(b=1, missing=1)))
+    certificate = {"certificate_chain": {"inline_string": "chain"}, "private_key": {"inline_string": "key"}}
+    context = {
+        "@type": xds.UPSTREAM_TLS_CONTEXT,
+        "sni": "b.example.com",
+        "common_tls_context": {"alpn_protocols": ["h2"], "tls_certificates": [certificate]},
+    }
+    socket = {"name": "tls", "typed_config": context}
+    inline = {"cluster_name": "b", "endpoints": [{}]}
+    scene.say(cluster("b", type="STATIC", load_assignment=inline, transport_socket=socket), cluster("z"))
+    references = scene.bodies("http/l/c/r/h", "reference", xds.CLUSTER)
+    assert list(references) == ["b", "z"]
+    assert not references["b"].HasField("load_assignment")
+    shown = xds.unpack(references["b"].transport_socket.typed_config)
+    assert (shown.sni, list(shown.common_tls_context.alpn_protocols)) == ("b.example.com", ["h2"])
+    assert len(shown.common_tls_context.tls_certificates) == 0
+    assert scene.say(removal(xds.CLUSTER, "z")) == ["http/l/c/r/h", "-cluster/z"]
+
+
+def test_mirrored_clusters_and_those_in_a_matcher_tree_go_along():
+    mirror = route("a", request_mirror_policies=[{"cluster": "mirror"}])
+    action = {"@type": "type.googleapis.com/envoy.config.route.v3.Route", **route("leaf")}
+    on_match = {"action": {"name": "r", "typed_config": action}}
+    matched = virtual_host("m", ["m"], matcher={"on_no_match": on_match})
+    scene = scene_of(virtual_host("h", ["a"], mirror, request_mirror_policies=[{"cluster": "all"}]), matched)
+    scene.say(*map(cluster, ["a", "all", "leaf", "mirror"]))
+    assert list(scene.bodies("http/l/c/r/h", "reference", xds.CLUSTER)) == ["a", "all", "mirror"]
+    assert list(scene.bodies("http/l/c/r/m", "reference", xds.CLUSTER)) == ["leaf"]
+    assert len(scene.bodies("cluster/leaf", "use", xds.ROUTE_ACTION)) == 1
+    assert scene.bodies("cluster/mirror", "use", xds.ROUTE_ACTION) == {}
+
+
+def test_this_chain_is_the_one_that_still_has_filters():
+    other = rds("r") | {"filter_chain_match": {"destination_port": 81}, "name": "other"}
+    scene = scene_of(
+        virtual_host("h", ["a"], route("a")),
+        chains=(tls(rds("r") | {"name": "c"}, "x", require_client_certificate=True), other),
+        default_filter_chain=rds("r"),
+        stat_prefix="kept",
+    )
+    shown = scene.bodies("http/l/c/r/h", "subject", xds.LISTENER)["l"]
+    assert shown.stat_prefix == "kept"
+    assert [len(chain.filters) for chain in shown.filter_chains] == [1, 0]
+    assert shown.filter_chains[1].filter_chain_match.destination_port.value == 81
+    assert shown.HasField("default_filter_chain")
+    assert len(shown.default_filter_chain.filters) == 0
+    context = xds.unpack(shown.filter_chains[0].transport_socket.typed_config)
+    assert context.require_client_certificate.value
+    assert not context.HasField("common_tls_context")
+    default = scene.bodies("http/l/default/r/h", "subject", xds.LISTENER)["l"]
+    assert [len(chain.filters) for chain in default.filter_chains] == [0, 0]
+    assert len(default.default_filter_chain.filters) == 1
+
+
+def test_routes_inside_the_listener_become_a_route_configuration_of_their_own():
+    scene = Scene()
+    unnamed = hcm(route_config={"virtual_hosts": [virtual_host("h", ["a"], route("a"))]})
+    named = hcm(route_config={"name": "r", "virtual_hosts": [virtual_host("h", ["a"], route("b"))]})
+    scene.say(listener("l", unnamed | {"name": "u"}, named | {"name": "n"}), cluster("a"))
+    scene.say(route_configuration("r", virtual_host("other", ["o"], route("c"))))
+    assert list(scene.bodies("http/l/u/l%2Fu/h", "subject", xds.ROUTE_CONFIGURATION)) == ["l/u"]
+    assert scene.bodies("http/l/n/r/h", "subject", xds.ROUTE_CONFIGURATION)["r"].virtual_hosts[0].name == "h"
+    shown = scene.bodies("http/l/n/r/h", "subject", xds.LISTENER)["l"].filter_chains[1].filters[0]
+    assert not xds.unpack(shown.typed_config).HasField("route_config")
+    assert len(scene.bodies("cluster/a", "use", xds.ROUTE_ACTION)) == 1
+    assert set(scene.say(removal(xds.LISTENER, "l"))) >= {"cluster/a", "-http/l/n/r/h", "-http/l/u/l%2Fu/h"}
+
+
+def test_a_listener_that_opens_no_port_knows_its_neighbours():
+    scene = Scene()
+    scene.say(route_configuration("r", virtual_host("h", ["a"], route("a"))))
+    scene.say(listener("svc", rds("r") | {"name": "c"}, port=80, host="10.0.0.1", bind_to_port=False))
+    scene.say(listener("same", rds("x"), port=80, host="10.0.0.1"), listener("far", rds("x"), port=81))
+    assert scene.bodies("http/svc/c/r/h", "sibling", xds.LISTENER) == {}
+    assert scene.say(listener("any", rds("x"), port=80)) == ["http/svc/c/r/*", "http/svc/c/r/h", "view"]
+    [stub] = scene.bodies("http/svc/c/r/h", "sibling", xds.LISTENER).values()
+    assert (stub.name, stub.address.socket_address.address, len(stub.filter_chains)) == ("any", "0.0.0.0", 0)
+    assert scene.say(listener("any", rds("y"), port=80)) == []
+    assert "http/svc/c/r/h" in scene.say(removal(xds.LISTENER, "any"))
+
+
+def test_the_older_field_for_not_opening_a_port_counts_too():
+    scene = Scene()
+    scene.say(route_configuration("r"), listener("any", rds("x"), port=80))
+    scene.say(listener("svc", rds("r") | {"name": "c"}, host="10.0.0.1", deprecated_v1={"bind_to_port": False}))
+    assert list(scene.bodies("http/svc/c/r/*", "sibling", xds.LISTENER)) == ["any"]
