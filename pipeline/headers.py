@@ -48,3 +48,15 @@ def new_traceparent(trace_id: bytes, parent_id: bytes) -> str:
     if len(trace_id) != 16 or len(parent_id) != 8 or not any(trace_id) or not any(parent_id):  # noqa: PLR2004 - W3C's lengths
         raise ValueError("traceparent: a trace id of 16 and a parent id of 8 bytes are needed, neither all zero")
     return f"00-{trace_id.hex()}-{parent_id.hex()}-01"
+
+
+def derived_headers(headers: Headers, record_type: str, source: str) -> Headers:
+    """Build the headers of a record that was made from another one: same id, time and trace, other type and source.
+
+    Args:
+        headers: of the record it was made from.
+        record_type: as for `record_headers`.
+        source: what made it.
+    """
+    replaced = {"ce_type": (TYPE_PREFIX + record_type).encode(), "ce_source": source.encode()}
+    return tuple((name, replaced.get(name, value)) for name, value in headers)

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.backoff import Backoff
+from pipeline.headers import derived_headers
 from pipeline.log import LogUnreachableError, NewRecord, WriterFencedError
+from pipeline.topics import MAX_MESSAGE_BYTES
 from schemas.codec import decode, encode
 from schemas.keys import GENESIS_KEY, TopicKind, revision_of, topic
 from schemas.records import Genesis
-from translators.unit_record import bundle_of
+from translators.unit_record import bundle_of, oversize_bundle
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +29,8 @@ logger = logging.getLogger(__name__)
 
 BACKOFF_BASE_S = 0.5
 BACKOFF_CAP_S = 10.0
+MAX_BUNDLE_BYTES = MAX_MESSAGE_BYTES - 4096
+"""Leaves room for key and headers below the limit of a record."""
 
 
 class UnknownGenesisError(RuntimeError):
@@ -117,12 +121,16 @@ class Worker:
         return [self._translated(units, record) for record in records if record.key != GENESIS_KEY]
 
     def _translated(self, units: str, record: Record) -> NewRecord:
+        view = self._views[units]
+        headers = derived_headers(record.headers, "bundle", f"/views/{view}/translator")
         if record.value is None:
-            return NewRecord(record.key, None, record.headers)
+            return NewRecord(record.key, None, headers)
         seq = revision_of(self._genesis_ms[units], record.offset)
-        policy = self._options.policies[self._views[units]]
-        bundle = bundle_of(record.key, record.value, policy, seq, self._options.build)
-        return NewRecord(record.key, encode(bundle), record.headers)
+        policy = self._options.policies[view]
+        value = encode(bundle_of(record.key, record.value, policy, seq, self._options.build))
+        if len(value) > MAX_BUNDLE_BYTES:
+            value = encode(oversize_bundle(record.key, len(value), seq))
+        return NewRecord(record.key, value, headers)
 
     def _replay_genesis(self, units: str, records: Sequence[Record]) -> None:
         for record in records:

@@ -44,6 +44,11 @@ def bundle_of(key: str, value: bytes, policy: Policy, seq: int, build: str) -> B
     return msgspec.structs.replace(bundle, provenance=provenance)
 
 
+def oversize_bundle(key: str, size_bytes: int, seq: int) -> Bundle:
+    """Stand in for a bundle that no record can hold; the unit's last good translation stays in force."""
+    return _failed(key, seq, "OUT-SIZE", f"{size_bytes} bytes", "split the virtual host or cluster")
+
+
 def _failed(key: str, seq: int, code: str, value: str, remedy: str) -> Bundle:
     diagnostic = Diagnostic(
         code=code,

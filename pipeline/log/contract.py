@@ -122,7 +122,11 @@ class Log(Protocol):
     """A log. Use it as an async context manager."""
 
     async def __aenter__(self) -> Self:
-        """Connect."""
+        """Open what is local; a log that is elsewhere is first asked when something is read or written.
+
+        Raises:
+            BrokenTopicError: a local log that cannot be used.
+        """
         ...
 
     async def __aexit__(
