@@ -80,7 +80,7 @@ def read_layout(tree: Any) -> Layout:
 
 def _static(tree: dict[str, Any]) -> Iterator[Located]:
     top = "static_resources" if "static_resources" in tree else "staticResources"
-    resources = tree[top] or {}
+    resources = {} if tree[top] is None else tree[top]
     if not isinstance(resources, dict):
         raise UnknownLayoutError(f"{top}: a mapping is expected, not a {type(resources).__name__}")
     for field, value in resources.items():

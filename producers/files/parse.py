@@ -23,6 +23,8 @@ NODES_PER_BYTE = 4
 MIN_NODES = 1_000_000
 MAX_REPORTED = 20
 REDACTED = b"[redacted]"
+NAMED = frozenset({xds.CLUSTER, xds.CLUSTER_LOAD_ASSIGNMENT, xds.SECRET})
+"""Types whose resources are found by name only: without one they are nothing."""
 KEEPS = "correct it; the last good state stays"
 
 
@@ -94,7 +96,10 @@ class _Parser:
             message = "the dump does not show the secret; it is left out"
             self._notes.append(Note("SEC-PENDING", located.type_url, name, shown(located.path), message))
             return
-        self._add(located, name, fitted.message)
+        if located.type_url in NAMED and name == _ordinal(located):
+            self._complain(located, name, f"a {located.type_url.rpartition('.')[2]} without a name; it is left out")
+        else:
+            self._add(located, name, fitted.message)
 
     def _add(self, located: Located, name: str, message: xds.Message) -> None:
         key = (located.type_url, name)
@@ -103,6 +108,9 @@ class _Parser:
         if present is change or present.body == message:
             return
         text = f"{located.type_url.rpartition('.')[2]} {name} stands twice with different content; the first is used"
+        self._complain(located, name, text)
+
+    def _complain(self, located: Located, name: str, text: str) -> None:
         if self._is_strict:
             self._problem(located.path, text)
         else:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from producers.image import Image
 from producers.intake import Intake
 from producers.source import Changes, ResourceChange
 from producers.units import Cutter, Removal
 from schemas import xds
-from schemas.records import Unit
+
+if TYPE_CHECKING:
+    from schemas.records import Unit
 
 VIEW = "v"
 TLS_SOCKET = "envoy.transport_sockets.tls"
@@ -25,7 +27,7 @@ def removal(type_url: str, name: str) -> ResourceChange:
 
 
 def listener(name: str, *chains: dict[str, Any], port: int = 80, **fields: Any) -> ResourceChange:
-    address = {"socket_address": {"address": fields.pop("host", "0.0.0.0"), "port_value": port}}
+    address = {"socket_address": {"address": fields.pop("host", "0.0.0.0"), "port_value": port}}  # noqa: S104 - nothing is bound
     return change(xds.LISTENER, {"name": name, "address": address, "filter_chains": list(chains), **fields})
 
 
@@ -43,8 +45,8 @@ def tcp(cluster: str, **fields: Any) -> dict[str, Any]:
     return {"filters": [{"name": "tcp", "typed_config": config}]}
 
 
-def tls(chain: dict[str, Any], *snis: str, secret: str = "cert", **context: Any) -> dict[str, Any]:
-    common = {"tls_certificate_sds_secret_configs": [{"name": secret, "sds_config": {"ads": {}}}]}
+def tls(chain: dict[str, Any], *snis: str, sds: str = "cert", **context: Any) -> dict[str, Any]:
+    common = {"tls_certificate_sds_secret_configs": [{"name": sds, "sds_config": {"ads": {}}}]}
     config = {"@type": xds.DOWNSTREAM_TLS_CONTEXT, "common_tls_context": common, **context}
     match = {"filter_chain_match": {"server_names": list(snis)}} if snis else {}
     return {**chain, **match, "transport_socket": {"name": TLS_SOCKET, "typed_config": config}}

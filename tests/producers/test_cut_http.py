@@ -18,7 +18,10 @@ from tests.producers.scene import (
 DOMAINS = ["a.example.com", "*.example.com", "a.*", "*"]
 
 
-def scene_of(*hosts: dict, chains=(rds("r") | {"name": "c"},), **fields) -> Scene:
+CHAIN = rds("r") | {"name": "c"}
+
+
+def scene_of(*hosts: dict, chains=(CHAIN,), **fields) -> Scene:
     scene = Scene()
     scene.say(listener("l", *chains, **fields), route_configuration("r", *hosts, ignore_port_in_host_matching=True))
     return scene
@@ -140,7 +143,7 @@ def test_a_listener_that_opens_no_port_knows_its_neighbours():
     assert scene.bodies("http/svc/c/r/h", "sibling", xds.LISTENER) == {}
     assert scene.say(listener("any", rds("x"), port=80)) == ["http/svc/c/r/*", "http/svc/c/r/h", "view"]
     [stub] = scene.bodies("http/svc/c/r/h", "sibling", xds.LISTENER).values()
-    assert (stub.name, stub.address.socket_address.address, len(stub.filter_chains)) == ("any", "0.0.0.0", 0)
+    assert (stub.name, stub.address.socket_address.address, len(stub.filter_chains)) == ("any", "0.0.0.0", 0)  # noqa: S104 - nothing is bound
     assert scene.say(listener("any", rds("y"), port=80)) == []
     assert "http/svc/c/r/h" in scene.say(removal(xds.LISTENER, "any"))
 

@@ -82,8 +82,8 @@ def test_a_chain_that_waits_for_its_routes_keeps_what_is_published():
 def test_a_restart_while_a_chain_waits_removes_nothing():
     scene = Scene()
     scene.say(listener("l", rds("r") | ONE_CHAIN), route_configuration("r", web(route("a"))))
-    image = Image()
-    image.replay(Intake(seal).admit(Changes((listener("l", rds("r") | ONE_CHAIN),), True, "t")).replacements)
+    image, waiting = Image(), listener("l", rds("r") | ONE_CHAIN)
+    image.replay(Intake(seal).admit(Changes((waiting,), is_complete=True, source="t")).replacements)
     assert Cutter(VIEW, image, scene.units.values()).apply(image.everything()) == []
 
 
@@ -150,12 +150,12 @@ CHAINS = st.sampled_from(
     [
         rds("r0"),
         rds("r1") | {"name": "x"},
-        tls(rds("r0"), "a.example.com", secret="s0"),
-        tls(rds("r1"), "a.example.com", secret="s1"),
+        tls(rds("r0"), "a.example.com", sds="s0"),
+        tls(rds("r1"), "a.example.com", sds="s1"),
         hcm(route_config={"name": "r0", "virtual_hosts": [virtual_host("in", ["*", "in.example.com"], route("c0"))]}),
         hcm(route_config={"virtual_hosts": [virtual_host("in", ["in.example.com"], split(c0=1, c1=2))]}),
         tcp("c0"),
-        tls(tcp("c1", idle_timeout="5s"), secret="s0"),
+        tls(tcp("c1", idle_timeout="5s"), sds="s0"),
     ]
 )
 LISTENERS = st.builds(

@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import json
+import stat
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.seal import TOKEN, Opener, Sealer, SealError, key_id_of, load_or_create_keys, opener_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PRIVATE = X25519PrivateKey.from_private_bytes(bytes(range(32)))
+PUBLIC = PRIVATE.public_key().public_bytes_raw()
+FINGERPRINT_KEY = bytes(32)
+PEM = b"-----BEGIN PRIVATE KEY-----\nMC4C\n-----END PRIVATE KEY-----\n"
+
+
+def sealer() -> Sealer:
+    return Sealer(PUBLIC, FINGERPRINT_KEY)
+
+
+def opener() -> Opener:
+    return Opener({key_id_of(PUBLIC): PRIVATE})
+
+
+@given(st.binary())
+def test_what_is_sealed_opens_and_shows_nothing(plaintext):
+    token = sealer().seal(plaintext)
+    assert opener().open(token) == plaintext
+    assert TOKEN.fullmatch(token.encode())
+    assert not plaintext[:16] or len(plaintext) < 4 or plaintext not in token.encode()
+
+
+def test_equal_values_have_equal_tokens_and_others_do_not():
+    one = sealer()
+    assert one.seal(PEM) == one.seal(PEM)
+    assert one.seal(PEM) != one.seal(PEM + b" ")
+    assert sealer().seal(PEM) != sealer().seal(PEM)
+
+
+def test_tokens_that_are_read_back_are_used_again():
+    token = sealer().seal(PEM)
+    restarted = sealer()
+    restarted.remember(b"\x0a\x07" + token.encode() + b"\x12\x03abc")
+    assert restarted.seal(PEM) == token
+
+
+def test_tokens_of_another_key_are_not_used_again():
+    other = X25519PrivateKey.generate().public_key().public_bytes_raw()
+    restarted = sealer()
+    restarted.remember(Sealer(other, FINGERPRINT_KEY).seal(PEM).encode())
+    assert opener().open(restarted.seal(PEM)) == PEM
+
+
+def test_a_fingerprint_says_nothing_without_its_key():
+    def fingerprint(key: bytes) -> str:
+        return Sealer(PUBLIC, key).seal(PEM).split(".")[2]
+
+    assert fingerprint(bytes(32)) != fingerprint(b"\x01" * 32)
+
+
+@given(st.text(), st.text())
+def test_tokens_inside_json_become_json_strings(first, second):
+    one = sealer()
+    document = {"cert": "public", "key": one.seal(first.encode()), "keys": [one.seal(second.encode())]}
+    opened = json.loads(opener().open_value(json.dumps(document).encode()))
+    assert opened == {"cert": "public", "key": first, "keys": [second]}
+
+
+def test_json_without_tokens_is_not_touched():
+    assert opener().open_value(b'{"a":"mfseal1."}') == b'{"a":"mfseal1."}'
+
+
+@pytest.mark.parametrize("part", [2, 3])
+def test_an_altered_token_does_not_open(part):
+    parts = sealer().seal(PEM).split(".")
+    parts[part] = ("B" if parts[part][0] == "A" else "A") + parts[part][1:]
+    with pytest.raises(SealError, match="altered or is damaged"):
+        opener().open(".".join(parts))
+
+
+def test_a_token_of_another_key_says_which_keys_are_here():
+    token = sealer().seal(PEM)
+    with pytest.raises(SealError, match=f"sealed for key {key_id_of(PUBLIC)}, this process holds none"):
+        Opener({}).open_value(token.encode())
+
+
+def test_what_is_no_token_does_not_open():
+    with pytest.raises(SealError, match="not a sealed value"):
+        opener().open("mfseal1.x.y.z")
+
+
+def test_bytes_that_are_no_text_cannot_stand_in_json():
+    with pytest.raises(SealError, match="is not UTF-8 text"):
+        opener().open_value(sealer().seal(b"\xff").encode())
+
+
+def test_a_truncated_token_does_not_open():
+    parts = sealer().seal(PEM).split(".")
+    parts[3] = "A"
+    with pytest.raises(SealError, match="altered or is damaged"):
+        opener().open(".".join(parts))
+
+
+def test_keys_are_made_once_and_only_their_owner_reads_them(tmp_path: Path):
+    keys = load_or_create_keys(tmp_path / "seal")
+    again = load_or_create_keys(tmp_path / "seal")
+    assert (keys.public_key, keys.fingerprint_key) == (again.public_key, again.fingerprint_key)
+    assert opener_of(again).open(Sealer(keys.public_key, keys.fingerprint_key).seal(PEM)) == PEM
+    assert {path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "seal").iterdir()} == {
+        "seal.key": 0o600,
+        "seal.pub": 0o600,
+    }
+
+
+def test_a_producer_with_the_public_key_only_seals_but_does_not_open(tmp_path: Path):
+    keys = load_or_create_keys(tmp_path / "agent")
+    (tmp_path / "producer").mkdir()
+    (tmp_path / "producer" / "seal.pub").write_bytes((tmp_path / "agent" / "seal.pub").read_bytes())
+    sealing = load_or_create_keys(tmp_path / "producer")
+    assert sealing.fingerprint_key == load_or_create_keys(tmp_path / "producer").fingerprint_key
+    assert opener_of(keys).open(Sealer(sealing.public_key, sealing.fingerprint_key).seal(PEM)) == PEM
+    with pytest.raises(SealError, match=r"seal\.key is missing"):
+        opener_of(sealing)
+
+
+def test_a_key_that_appeared_meanwhile_is_the_one_that_is_used(tmp_path: Path, monkeypatch):
+    first = load_or_create_keys(tmp_path)
+    path = tmp_path / "seal.key"
+    monkeypatch.setattr(type(path), "exists", lambda _: False)
+    assert load_or_create_keys(tmp_path).public_key == first.public_key
+    assert sorted(found.name for found in tmp_path.iterdir()) == ["seal.key", "seal.pub"]
+
+
+@pytest.mark.parametrize("content", [b"", b"AAAA", b"!!!!", b"\xff" * 43])
+def test_a_damaged_key_file_is_named_and_not_shown(tmp_path: Path, content):
+    path = tmp_path / "seal.key"
+    path.write_bytes(content)
+    path.chmod(0o600)
+    with pytest.raises(SealError, match=r"seal\.key: not a key of 32 bytes in base64url"):
+        load_or_create_keys(tmp_path)
+
+
+def test_a_key_that_others_may_read_is_refused(tmp_path: Path):
+    load_or_create_keys(tmp_path)
+    (tmp_path / "seal.key").chmod(0o640)
+    with pytest.raises(SealError, match="chmod 600"):
+        load_or_create_keys(tmp_path)

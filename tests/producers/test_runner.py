@@ -1,0 +1,226 @@
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pipeline.log import BrokenTopicError, LogUnreachableError, NewRecord, WriterFencedError, open_log
+from pipeline.seal import Sealer, load_or_create_keys
+from pipeline.topics import MAX_MESSAGE_BYTES, view_specs
+from producers import runner
+from producers.runner import ProducerOptions
+from producers.source import Changes, Note, SourceProblem
+from schemas import xds
+from schemas.codec import decode
+from schemas.records import Genesis, Unit
+from tests.producers.scene import change, cluster, secret
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+UNITS = "meshferry.v.units"
+
+
+class Said:
+    """A source that says what it is given and then ends; with `next` it waits and says one thing more."""
+
+    def __init__(self, *outputs) -> None:
+        self._outputs = outputs
+        self.next: asyncio.Event | None = None
+
+    async def changes(self):
+        for output in self._outputs:
+            if isinstance(output, Exception):
+                raise output
+            yield output
+        if self.next is not None:
+            await self.next.wait()
+            yield complete(cluster("late"))
+
+
+def complete(*changes, notes=()) -> Changes:
+    return Changes(changes, is_complete=True, source="test", notes=notes)
+
+
+class Home:
+    """A log file and a key pair."""
+
+    def __init__(self, folder: Path) -> None:
+        self.url = f"sqlite://{folder}/log.db"
+        self.keys = load_or_create_keys(folder / "keys")
+
+    def options(self, *outputs, log=None) -> ProducerOptions:
+        sealer = Sealer(self.keys.public_key, self.keys.fingerprint_key)
+        log = log or open_log(self.url)
+        return ProducerOptions("v", Said(*outputs), log, "meshferry.", sealer, "test")
+
+    async def produce(self, *outputs) -> list:
+        """Run a producer over a source and give the records it added."""
+        before = len(await self.records())
+        await asyncio.wait_for(runner.run(self.options(*outputs)), 10)
+        return (await self.records())[before:]
+
+    async def records(self) -> list:
+        async with open_log(self.url) as log:
+            return [record async for batch in log.read(UNITS, 0) for record in batch]
+
+
+@pytest.fixture
+async def home(tmp_path: Path) -> Home:
+    home = Home(tmp_path)
+    async with open_log(home.url) as log:
+        await log.apply(view_specs("meshferry.", "v"))
+    return home
+
+
+async def test_the_first_record_is_the_genesis_and_it_is_written_once(home: Home):
+    first, *_ = await home.produce(complete(cluster("a")))
+    assert first.key == "@genesis"
+    assert decode(first.value, Genesis).view == "v"
+    assert await home.produce(complete(cluster("a"))) == []
+
+
+async def test_a_restart_writes_nothing_although_sealing_is_randomised(home: Home):
+    records = await home.produce(complete(secret("s", "very private"), cluster("a")))
+    assert all(b"very private" not in record.value for record in records)
+    [unit] = [decode(record.value, Unit) for record in records if record.key == "secret/s"]
+    assert b"mfseal1." in unit.resources[0].body
+    assert await home.produce(complete(secret("s", "very private"), cluster("a"))) == []
+    [rotated] = await home.produce(complete(secret("s", "other"), cluster("a")))
+    assert rotated.key == "secret/s"
+
+
+async def test_what_is_gone_at_a_restart_is_removed(home: Home):
+    await home.produce(complete(cluster("a"), cluster("b")))
+    [gone] = await home.produce(complete(cluster("b")))
+    assert (gone.key, gone.value) == ("cluster/a", None)
+
+
+async def test_a_source_that_cannot_be_read_removes_nothing(home: Home, caplog):
+    await home.produce(complete(cluster("a")))
+    assert await home.produce(SourceProblem("envoy.yaml:3", "broken", "mend it")) == []
+    assert "producer v: envoy.yaml:3: broken (mend it)" in caplog.text
+
+
+async def test_records_carry_event_and_trace_headers(home: Home):
+    records = await home.produce(complete(cluster("a")), complete())
+    headers = [dict(record.headers) for record in records if record.key == "cluster/a"]
+    assert {header["ce_type"] for header in headers} == {b"meshferry.unit"}
+    assert {header["ce_source"] for header in headers} == {b"/views/v/producer"}
+    assert len({header["ce_id"] for header in headers}) == len({header["traceparent"] for header in headers}) == 2
+
+
+async def test_a_unit_that_is_too_large_stays_out_and_the_others_go(home: Home, caplog):
+    large = change(xds.CLUSTER, {"name": "large", "alt_stat_name": "x" * MAX_MESSAGE_BYTES})
+    records = await home.produce(complete(large, cluster("a")))
+    assert [record.key for record in records] == ["@genesis", "cluster/a", "view"]
+    assert "OUT-SIZE: unit cluster/large has 83" in caplog.text
+
+
+async def test_a_topic_that_takes_less_refuses_only_what_is_too_large(home: Home, caplog, monkeypatch):
+    monkeypatch.setattr(runner, "MAX_MESSAGE_BYTES", 2 * MAX_MESSAGE_BYTES)
+    large = change(xds.CLUSTER, {"name": "large", "alt_stat_name": "x" * (MAX_MESSAGE_BYTES + 1)})
+    records = await home.produce(complete(cluster("a"), large))
+    assert [record.key for record in records] == ["@genesis", "cluster/a", "view"]
+    assert "OUT-SIZE: unit cluster/large" in caplog.text
+
+
+async def test_very_large_changes_are_several_transactions_in_order(home: Home):
+    wide = [change(xds.CLUSTER, {"name": f"c{n}", "alt_stat_name": "x" * (1 << 20)}) for n in range(6)]
+    options = home.options(complete(*wide))
+    sizes = []
+    async with options.log as log:
+        writer = await log.writer("w")
+
+        class Counting:
+            async def append(self, topic, records):
+                sizes.append(len(records))
+                return await writer.append(topic, records)
+
+        producer = runner._Producer(options, asyncio.Queue())
+        producer._publication.resume([], 0)
+        written, _ = producer._publication.apply(complete(*wide), 0)
+        await producer._write(Counting(), written)
+    assert sizes == [3, 4]
+    assert [record.key for record in await home.records()] == [*(f"cluster/c{n}" for n in range(6)), "view"]
+
+
+async def test_notes_are_logged_once_while_they_last(home: Home, caplog):
+    note = Note("CFG-UNKNOWN-FIELD", xds.CLUSTER, "a", "nope", "Cluster has no field nope")
+    noted = complete(cluster("a"), notes=(note,))
+    await home.produce(noted, noted, complete(cluster("a")), noted)
+    line = "CFG-UNKNOWN-FIELD: Cluster a: nope: Cluster has no field nope"
+    assert sum(line in record.getMessage() for record in caplog.records) == 2
+
+
+class Flaky:
+    """A log whose first commits are lost."""
+
+    def __init__(self, url: str, lost_count: int) -> None:
+        self._url = url
+        self._lost_count = lost_count
+
+    async def __aenter__(self):
+        self._inner = await open_log(self._url).__aenter__()
+        return self
+
+    async def __aexit__(self, *error):
+        await self._inner.__aexit__(*error)
+
+    def __getattr__(self, name):
+        return getattr(self._inner, name)
+
+    async def writer(self, name):
+        writer, flaky = await self._inner.writer(name), self
+
+        class Losing:
+            async def append(self, topic, records):
+                flaky._lost_count -= 1
+                if flaky._lost_count >= 0:
+                    raise LogUnreachableError("gone")
+                return await writer.append(topic, records)
+
+        return Losing()
+
+
+async def test_a_log_that_goes_away_is_waited_for_and_nothing_is_lost(home: Home, monkeypatch, caplog):
+    monkeypatch.setattr(runner, "BACKOFF_BASE_S", 0.0)
+    first, second = complete(cluster("a"), cluster("b")), complete(cluster("b"))
+    options = home.options(first, second, log=Flaky(home.url, 2))
+    await asyncio.wait_for(runner.run(options), 10)
+    assert "producer v: gone; trying again in 0.0 s" in caplog.text
+    held = {record.key: record.value for record in await home.records()}
+    assert {key for key, value in held.items() if value is not None} == {"@genesis", "cluster/b", "view"}
+
+
+async def test_a_second_producer_fences_the_first(home: Home):
+    options = home.options(complete(cluster("a")))
+    options.source.next = asyncio.Event()
+    first = asyncio.create_task(runner.run(options))
+    async with open_log(home.url) as log:
+        written = (record.key async for batch in log.follow(UNITS, 0) for record in batch)
+        assert [await asyncio.wait_for(anext(written), 5) for _ in range(3)] == ["@genesis", "cluster/a", "view"]
+    [gone, added] = sorted(await home.produce(complete(cluster("b"))), key=lambda record: record.key)
+    assert (gone.key, added.key) == ("cluster/a", "cluster/b")
+    options.source.next.set()
+    with pytest.raises(WriterFencedError):
+        await asyncio.wait_for(first, 10)
+    assert [record.key for record in await home.records()][-2:] == ["cluster/b", "cluster/a"]
+
+
+async def test_a_defect_in_a_source_ends_the_producer(home: Home):
+    with pytest.raises(ZeroDivisionError):
+        await home.produce(complete(cluster("a")), ZeroDivisionError())
+
+
+async def test_records_of_another_build_are_left_alone(home: Home):
+    async with open_log(home.url) as log:
+        await (await log.writer("w")).append(UNITS, [NewRecord("cluster/a", b"\xc3\x01newer...")])
+    with pytest.raises(BrokenTopicError, match=r"meshferry\.v\.units: cluster/a: .*; run the newer build"):
+        await home.produce(complete())
+
+
+async def test_a_missing_topic_says_so(tmp_path: Path):
+    with pytest.raises(BrokenTopicError, match=UNITS):
+        await asyncio.wait_for(runner.run(Home(tmp_path).options(complete())), 10)
