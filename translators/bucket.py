@@ -129,14 +129,28 @@ def read_domains(domains: Iterable[str], authority: Authority) -> Domains:
         else:
             has_dot = host_key != host and not authority.ignores_port
             hosts.setdefault((port, has_dot), set()).add(host_key)
-    groups = tuple(_group(port, has_dot, hosts[port, has_dot], authority) for port, has_dot in sorted(hosts))
-    return Domains(groups, tuple(prefixes), tuple(unreachable), tuple(broken))
+    groups = [
+        group
+        for (port, has_dot), named in sorted(hosts.items())
+        for group in _groups(port, named, authority, has_dot=has_dot)
+    ]
+    return Domains(tuple(groups), tuple(prefixes), tuple(unreachable), tuple(broken))
 
 
-def _group(port: str, has_dot: bool, hosts: set[str], authority: Authority) -> HostGroup:  # noqa: FBT001 - part of a key
-    """Build a group; the router's wildcard also takes the bare suffix, Envoy's does not (mapping.md section 14.22)."""
-    bare = sorted(host[1:] for host in hosts if host.startswith("*"))
+def _groups(port: str, hosts: set[str], authority: Authority, *, has_dot: bool) -> list[HostGroup]:
+    """Build the groups of domains with one port.
+
+    The router's wildcard takes the bare suffix too, Envoy's does not (mapping.md section 14.22), so the bare suffixes
+    are guarded against. Where another wildcard takes the bare suffix rightly, the longer one is a group of its own.
+    """
+    name = f"{'.' if has_dot else ''}{':' + port if port else ''}"
     guards = authority.guards(port, has_dot=has_dot)
-    if bare:
-        guards = (negate(one_of("host", bare)), *guards)
-    return HostGroup(f"{'.' if has_dot else ''}{':' + port if port else ''}", tuple(sorted(hosts)), guards)
+    suffixes = sorted(host[1:] for host in hosts if host.startswith("*"))
+    nested = [suffix for suffix in suffixes if any(suffix != other and suffix.endswith(other) for other in suffixes)]
+    rest = sorted(hosts - {f"*{suffix}" for suffix in nested})
+    groups = [HostGroup(name, tuple(rest), (*_bare(set(suffixes) - set(nested)), *guards))]
+    return groups + [HostGroup(f"*{suffix}{name}", (f"*{suffix}",), (*_bare({suffix}), *guards)) for suffix in nested]
+
+
+def _bare(suffixes: set[str]) -> tuple[Expr, ...]:
+    return (negate(one_of("host", sorted(suffixes))),) if suffixes else ()

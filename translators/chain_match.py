@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from translators import expr
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from schemas import xds
     from translators.expr import Expr
@@ -50,12 +50,15 @@ class Dimension:
     is_narrower: Callable[[Value, Value], bool]
 
 
-def chain_condition(own: xds.Message, siblings: Sequence[xds.Message], *, has_original_dst: bool) -> Expr:
+def chain_condition(
+    own: xds.Message, siblings: Sequence[xds.Message], ports: Mapping[int, int], *, has_original_dst: bool
+) -> Expr:
     """Give the condition under which Envoy picks a chain.
 
     Args:
         own: the chain's FilterChainMatch.
         siblings: those of the listener's other chains, the default chain's not among them.
+        ports: Envoy port -> APISIX port, where they differ.
         has_original_dst: destination port and address are those before redirection.
 
     Raises:
@@ -63,10 +66,10 @@ def chain_condition(own: xds.Message, siblings: Sequence[xds.Message], *, has_or
     """
     if not siblings and not own.ListFields():
         return expr.ALWAYS
-    return _from(_dimensions(has_original_dst=has_original_dst), own, siblings)
+    return _from(_dimensions(ports, has_original_dst=has_original_dst), own, siblings)
 
 
-def default_condition(siblings: Sequence[xds.Message], *, has_original_dst: bool) -> Expr:
+def default_condition(siblings: Sequence[xds.Message], ports: Mapping[int, int], *, has_original_dst: bool) -> Expr:
     """Give the condition under which Envoy takes the default chain: it picks none of the others.
 
     Raises:
@@ -75,7 +78,7 @@ def default_condition(siblings: Sequence[xds.Message], *, has_original_dst: bool
     picked = []
     for index, match in enumerate(siblings):
         others = [*siblings[:index], *siblings[index + 1 :]]
-        picked.append(chain_condition(match, others, has_original_dst=has_original_dst))
+        picked.append(chain_condition(match, others, ports, has_original_dst=has_original_dst))
     return expr.negate(expr.any_of(picked)) if picked else expr.ALWAYS
 
 
@@ -118,8 +121,10 @@ def _never_narrower(_narrower: Value, _wider: Value) -> bool:
     return False
 
 
-def _dimensions(*, has_original_dst: bool) -> tuple[Dimension, ...]:
-    port, address = (_original_port, _original_address) if has_original_dst else (_port, _addresses("server_addr"))
+def _dimensions(ports: Mapping[int, int], *, has_original_dst: bool) -> tuple[Dimension, ...]:
+    port, address = (
+        (_original_port, _original_address) if has_original_dst else (_port(ports), _addresses("server_addr"))
+    )
     return (
         Dimension(_set_port, port, _never_narrower),
         Dimension(_networks("prefix_ranges"), address, _is_within),
@@ -141,8 +146,11 @@ def _set_port(match: xds.Message) -> tuple[Value, ...]:
     return (match.destination_port.value,) if match.HasField("destination_port") else ()
 
 
-def _port(values: Sequence[Value]) -> Expr:
-    return expr.one_of("server_port", [str(value) for value in values])
+def _port(ports: Mapping[int, int]) -> Callable[[Sequence[Value]], Expr]:
+    def test(values: Sequence[Value]) -> Expr:
+        return expr.one_of("server_port", [str(ports.get(value, value)) for value in values])
+
+    return test
 
 
 def _original_port(values: Sequence[Value]) -> Expr:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 def elements(at: Where, field: str, items: Sequence[xds.Message]) -> list[Where]:
     """Give the place of each item of a repeated field of messages that have a `name`."""
+    if not items:
+        return []
     names = Counter(item.name for item in items)
     return [
         at.item(field, item.name if item.name and names[item.name] == 1 else index) for index, item in enumerate(items)

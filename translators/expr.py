@@ -146,7 +146,7 @@ def all_of(exprs: Iterable[Expr]) -> Expr:
     for expr in exprs:
         kept.extend(expr[1:] if expr[0] == "AND" else (expr,))
     kept = _unique(kept, dropped=ALWAYS)
-    if NEVER in kept:
+    if NEVER in kept or _contradicts(kept):
         return NEVER
     return _joined("AND", kept, ALWAYS)
 
@@ -178,6 +178,15 @@ def _unique(exprs: list[Expr], dropped: Expr) -> list[Expr]:
         if expr != dropped and expr not in kept:
             kept.append(expr)
     return kept
+
+
+def _contradicts(exprs: list[Expr]) -> bool:
+    """Tell whether one variable would have to be two texts."""
+    exact: dict[str, str] = {}
+    for expr in exprs:
+        if expr[1] == "==" and isinstance(expr[2], str) and exact.setdefault(expr[0], expr[2]) != expr[2]:
+            return True
+    return any(expr[1] == "in" and exact.get(expr[0], expr[2][0]) not in expr[2] for expr in exprs)
 
 
 def _joined(operator: str, exprs: list[Expr], empty: Expr) -> Expr:

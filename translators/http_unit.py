@@ -68,7 +68,8 @@ def translate(view: UnitView, findings: Findings) -> Translation:
         clusters=view.references(xds.CLUSTER),
         policy=findings.policy,
     )
-    return Translation(_Scope(context, scope, at, findings).objects(is_hostless=view.unit.key.endswith("/*")))
+    virtual_host = None if view.unit.key.endswith("/*") else view.param("virtual_host")
+    return Translation(_Scope(context, scope, at, findings).objects(virtual_host))
 
 
 def _connection_manager(chain: xds.Message) -> xds.Message | None:
@@ -100,22 +101,21 @@ class _Scope:
         self._view = _path_view(context)
         self._authority = Authority.of(context.route_config, context.hcm, listener_port(context.listener))
 
-    def objects(self, *, is_hostless: bool) -> list[EtcdObject]:
-        """Translate the host-less bucket of the scope, or the host buckets of its virtual hosts."""
+    def objects(self, virtual_host: str | None) -> list[EtcdObject]:
+        """Translate the host buckets of the virtual host that is known by this name; None = the host-less bucket."""
         virtual_hosts = self._context.route_config.virtual_hosts
         places = elements(self._at, "virtual_hosts", virtual_hosts)
-        if is_hostless:
+        if virtual_host is None:
             self._add_hostless(virtual_hosts, places)
-        else:
-            for virtual_host, at in zip(virtual_hosts, places, strict=True):
-                self._add_hosts(virtual_host, at)
+        elif virtual_hosts:
+            self._add_hosts(virtual_hosts[0], places[0], virtual_host)
         return self._objects.objects()
 
-    def _add_hosts(self, virtual_host: xds.Message, at: Where) -> None:
+    def _add_hosts(self, virtual_host: xds.Message, at: Where, name: str) -> None:
         domains = self._domains(virtual_host, at)
         if not domains.groups:
             return
-        listed = [_Listed(entry, virtual_host.name) for entry in self._entries(virtual_host, at)]
+        listed = [_Listed(entry, name) for entry in self._entries(virtual_host, at)]
         for item, placement in self._placed(listed, at):
             for group in domains.groups:
                 self._objects.add(

@@ -29,6 +29,9 @@ _PERL_CLASSES = {"d": r"\d", "D": r"\D", "w": r"\w", "W": r"\W", "s": r"[\t\n\f\
 _PERL_IN_CLASS = {**_PERL_CLASSES, "s": r"\t\n\f\r "}
 _CONTROLS = {"a": "\x07", "f": "\f", "t": "\t", "n": "\n", "r": "\r", "v": "\v"}
 _ASCII_END = 0x80
+_SPECIAL_IN_CLASS = "\\[]^-"
+_UNIT = re.compile(r"\\?[\x00-\x7f]|\[(?:\\.|[^\]\\])*\]")
+"""What a repetition operator may follow directly."""
 
 
 class RegexError(ValueError):
@@ -63,7 +66,7 @@ def translate_regex(regex: str, excluded: str = "") -> Regex:
     """
     parser = _Parser(regex, excluded)
     alternatives = parser.alternation()
-    if parser.at < len(regex):
+    if parser.at < len(parser.regex):
         parser.fail("unexpected )")
     return alternatives
 
@@ -74,6 +77,7 @@ class _Atom:
     literal: str | None
     matches_empty: bool
     repeatable: bool = True
+    is_group: bool = False
 
 
 class _Parser:
@@ -127,7 +131,7 @@ class _Parser:
             operator += "?"
         if self._operator():
             self.fail("bad repetition operator")
-        body = atom.pcre if len(atom.pcre) == 1 else f"(?:{atom.pcre})"
+        body = atom.pcre if atom.is_group or _UNIT.fullmatch(atom.pcre) else f"(?:{atom.pcre})"
         return _Atom(body + operator, None, atom.matches_empty or lowest == 0)
 
     def _operator(self) -> str:
@@ -185,7 +189,7 @@ class _Parser:
         if self.peek() != ")":
             self.fail("missing )")
         self.at += 1
-        return _Atom(f"{opening}{inner.pcre})", None, inner.matches_empty)
+        return _Atom(f"{opening}{inner.pcre})", None, inner.matches_empty, is_group=True)
 
     def _flags(self, flags: re.Match[str]) -> _Atom:
         """`(?i)` holds to the end of the group, further branches included, in both languages."""
@@ -290,4 +294,6 @@ class _Parser:
 
 
 def _escape_in_class(char: str) -> str:
-    return char if char.isalnum() else f"\\x{ord(char):02x}"
+    if char in _SPECIAL_IN_CLASS:
+        return f"\\{char}"
+    return char if char.isprintable() else f"\\x{ord(char):02x}"

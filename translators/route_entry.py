@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from schemas.records import Severity
 from translators import action, dispatch
+from translators.block import UNAVAILABLE, denial
 from translators.element import elements
 from translators.match import translate_match
 from translators.path_key import ANY_PATH, PathMatch
-from translators.route_context import Part
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,13 +22,9 @@ if TYPE_CHECKING:
     from translators.findings import Findings
     from translators.match_draft import MatchDraft
     from translators.path_key import PathView
-    from translators.route_context import RouteContext
+    from translators.route_context import Part, RouteContext
     from translators.where import Where
 
-BLOCKED = Part(
-    fields={"plugins": {"fault-injection": {"abort": {"http_status": 503, "body": ""}}}},
-    is_blocking=True,
-)
 _COLLISION_EFFECT = "a header whose name differs by `-` and `_` only satisfies the matcher too"
 _COLLISION_REMEDY = "drop such headers before the proxy, or match on another header"
 
@@ -74,7 +70,7 @@ def virtual_host_entries(context: RouteContext, view: PathView, at: Where, findi
     if virtual_host is None:
         return terminal_entries(context, at, findings)
     if not dispatch.apply(virtual_host, None, at, findings):
-        return [Entry("blocked", "", None, BLOCKED)]
+        return [Entry("blocked", "", None, denial(UNAVAILABLE, "RT-MATCHER"))]
     entries = _fixed("require_tls", action.require_tls_parts(context, at, findings))
     identities = route_identities(virtual_host.routes)
     places = elements(at, "routes", virtual_host.routes)

@@ -10,6 +10,7 @@ import orjson
 from translators.etcd_object import build_object
 from translators.expr import conjuncts
 from translators.ids import label, object_id, object_name
+from translators.variant import BLACKHOLE_ID, blackhole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from translators.route_context import RouteContext
     from translators.route_entry import Entry
 
+_BLACKHOLE = BLACKHOLE_ID.encode()
 MIN_SAVED_BYTES = 200
 _REFERENCE_BYTES = 80
 """What a reference to a plugin_config costs in a route."""
@@ -95,7 +97,9 @@ class RouteObjects:
         """Give all objects."""
         self._factor()
         configs = [build_object("plugin_configs", key, value) for key, value in self._plugin_configs.items()]
-        return configs + [build_object("routes", key, value) for key, value in self._routes.items()]
+        routes = [build_object("routes", key, value) for key, value in self._routes.items()]
+        leads_nowhere = any(_BLACKHOLE in found.value for found in (*configs, *routes))
+        return [*([blackhole()] if leads_nowhere else []), *configs, *routes]
 
     def _factor(self) -> None:
         """Move plugins that several routes share into one plugin_config, where that saves enough."""
