@@ -20,12 +20,13 @@ START_TIMEOUT_S = 20.0
 class Server:
     """A server process that is ended with the bench."""
 
-    def __init__(self, command: Sequence[str], port: int, log: Path) -> None:
-        self.port = port
+    def __init__(self, command: Sequence[str], port: int | None, log: Path) -> None:
+        """Start it and, where it has a port, wait until that answers."""
+        self.port = port or 0
         with log.open("ab") as output:
             self._process = subprocess.Popen(command, stdout=output, stderr=output)
         deadline = time.monotonic() + START_TIMEOUT_S
-        while not self._answers():
+        while port and not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"{command[0]} did not start; see {log}")
             time.sleep(0.05)

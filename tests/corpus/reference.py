@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from functools import cache
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jsonschema_rs
 import orjson
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 DIRECTORIES = {
     "routes": "route",
