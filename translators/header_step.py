@@ -77,8 +77,6 @@ def read_level(holder: xds.Message, side: Side, constants: dict[str, str], at: W
     field_name = f"{side}_headers_to_add"
     options = getattr(holder, field_name)
     removed = getattr(holder, f"{side}_headers_to_remove")
-    if not options and not removed:
-        return Step()
     mutations = [
         read_option(option, side, constants, at.item(field_name, option.header.key), findings) for option in options
     ]

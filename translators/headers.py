@@ -8,7 +8,7 @@ cases that matter, the header being absent and being present; what both cases en
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from translators.expr import present
@@ -21,7 +21,7 @@ from translators.format_string import (
     render,
     text_of,
 )
-from translators.header_step import APPEND, OVERWRITE, OVERWRITE_IF_EXISTS
+from translators.header_step import ADD_IF_ABSENT, APPEND, OVERWRITE, OVERWRITE_IF_EXISTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -46,8 +46,28 @@ class _Original:
     """The value lines that the header had before all mutations."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Value:
+    """One line that a mutation wrote.
+
+    Attributes:
+        pieces: the line.
+        keeps_empty: Envoy writes it even if it is empty; else it skips the mutation.
+        was_gone: the header had certainly no line when the mutation wrote it.
+    """
+
+    pieces: tuple[Piece, ...]
+    keeps_empty: bool
+    was_gone: bool = False
+
+    @property
+    def may_be_skipped(self) -> bool:
+        """Tell whether Envoy skips the mutation on some requests."""
+        return not self.keeps_empty and may_be_empty(self.pieces)
+
+
 _ORIGINAL = _Original()
-_Values: TypeAlias = "tuple[_Original | tuple[Piece, ...], ...]"
+_Values: TypeAlias = tuple[_Original | _Value, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +80,10 @@ class _State:
     def settled(self) -> _Values | None:
         """Give the values when they do not depend on what the header was."""
         return self.if_absent if self.if_absent == self.if_present else None
+
+    def is_certain(self) -> bool:
+        """Tell whether it is known which lines exist, apart from the original ones."""
+        return not any(isinstance(v, _Value) and v.may_be_skipped for v in (*self.if_absent, *self.if_present))
 
 
 @dataclass(slots=True)
@@ -134,48 +158,41 @@ class _Folder:
         for name in step.removed:
             if self._is_plain(name, self._at):
                 self._states[name] = _State((), ())
-        overwrites: list[tuple[Mutation, tuple[Piece, ...]]] = []
-        appends: list[tuple[Mutation, tuple[Piece, ...], _State]] = []
+        overwrites: list[tuple[Mutation, _Value, _State]] = []
+        appends: list[tuple[Mutation, _Value, _State]] = []
         for mutation in step.mutations:
             pieces = self._evaluated(mutation)
-            if (text_of(pieces) == "" and not mutation.keeps_empty) or not self._is_plain(
-                mutation.name, mutation.at, pieces
-            ):
+            is_skipped = text_of(pieces) == "" and not mutation.keeps_empty
+            if is_skipped or not self._is_plain(mutation.name, mutation.at, pieces):
                 continue
             self._places[mutation.name] = mutation.at
-            if mutation.action in (OVERWRITE, OVERWRITE_IF_EXISTS):
-                overwrites.append((mutation, pieces))
-            else:
-                appends.append((mutation, pieces, self._state(mutation.name)))
+            state = self._state(mutation.name)
+            if mutation.action in (ADD_IF_ABSENT, OVERWRITE_IF_EXISTS) and not state.is_certain():
+                self._findings.report("HDR-ORDER", mutation.at)
+            is_overwrite = mutation.action in (OVERWRITE, OVERWRITE_IF_EXISTS)
+            value = _Value(pieces, mutation.keeps_empty, was_gone=state.settled() == ())
+            (overwrites if is_overwrite else appends).append((mutation, value, state))
         self._overwrite(overwrites)
         self._append(appends)
 
-    def _overwrite(self, overwrites: Sequence[tuple[Mutation, tuple[Piece, ...]]]) -> None:
-        before = {mutation.name: self._state(mutation.name) for mutation, _ in overwrites}
-        for mutation, pieces in overwrites:
-            self._warn_of_empty(mutation, pieces)
+    def _overwrite(self, overwrites: Sequence[tuple[Mutation, _Value, _State]]) -> None:
+        for mutation, value, seen in overwrites:
             state = self._state(mutation.name)
-            seen = before[mutation.name]
+            written = (replace(value, was_gone=state.settled() == ()),)
             is_unconditional = mutation.action == OVERWRITE
             self._states[mutation.name] = _State(
-                (pieces,) if is_unconditional or seen.if_absent else state.if_absent,
-                (pieces,) if is_unconditional or seen.if_present else state.if_present,
+                written if is_unconditional or seen.if_absent else state.if_absent,
+                written if is_unconditional or seen.if_present else state.if_present,
             )
 
-    def _append(self, appends: Sequence[tuple[Mutation, tuple[Piece, ...], _State]]) -> None:
-        for mutation, pieces, seen in appends:
-            if self._side == "request" and may_be_empty(pieces) and not mutation.keeps_empty:
-                self._findings.report("HDR-VALUE", mutation.at, effect=_SENT_EMPTY)
+    def _append(self, appends: Sequence[tuple[Mutation, _Value, _State]]) -> None:
+        for mutation, value, seen in appends:
             state = self._state(mutation.name)
             is_unconditional = mutation.action == APPEND
             self._states[mutation.name] = _State(
-                (*state.if_absent, pieces) if is_unconditional or not seen.if_absent else state.if_absent,
-                (*state.if_present, pieces) if is_unconditional or not seen.if_present else state.if_present,
+                (*state.if_absent, value) if is_unconditional or not seen.if_absent else state.if_absent,
+                (*state.if_present, value) if is_unconditional or not seen.if_present else state.if_present,
             )
-
-    def _warn_of_empty(self, mutation: Mutation, pieces: tuple[Piece, ...]) -> None:
-        if may_be_empty(pieces) and (mutation.keeps_empty or self._state(mutation.name).settled() != ()):
-            self._findings.report("HDR-VALUE", mutation.at, effect=_DROPPED_EMPTY)
 
     def _state(self, name: str) -> _State:
         return self._states.get(name, _State())
@@ -205,21 +222,23 @@ class _Folder:
                 if piece.name in self._states:
                     self._findings.report("HDR-ORDER", mutation.at)
                 pieces.append(piece)
-            elif values and not isinstance(values[0], _Original):
-                pieces.extend(values[0])
+            elif values and isinstance(values[0], _Value):
+                if not self._states[piece.name].is_certain():
+                    self._findings.report("HDR-ORDER", mutation.at)
+                pieces.extend(values[0].pieces)
         return tuple(pieces)
 
     def folded(self, *, is_alone: bool) -> FoldedHeaders:
         """Give the operations."""
         folded = FoldedHeaders(host=self._host)
-        conditional: list[tuple[str, tuple[Piece, ...]]] = []
+        conditional: list[tuple[str, _Value]] = []
         for name, state in sorted(self._states.items()):
             self._check_readers(name)
-            first = state.if_present[:1]
-            if not state.if_absent and len(state.if_present) == 1 and first != (_ORIGINAL,):
-                conditional.append((name, state.if_present[0]))  # type: ignore[arg-type]  # _ORIGINAL was excluded
-            elif first == (_ORIGINAL,):
+            first = state.if_present[0] if state.if_present else None
+            if first is _ORIGINAL:
                 self._keep(name, state, folded)
+            elif isinstance(first, _Value) and not state.if_absent and len(state.if_present) == 1:
+                conditional.append((name, first))
             else:
                 self._replace(name, state, folded)
         is_alone = is_alone and not (folded.add or folded.set or folded.remove or folded.host)
@@ -228,8 +247,12 @@ class _Folder:
 
     def _check_readers(self, name: str) -> None:
         """Templates read a header whenever they are evaluated: another mutation of it may come before or after."""
-        for reader in sorted(self._readers.get(name, set()) - {name}):
-            self._findings.report("HDR-ORDER", self._places.get(reader, self._at))
+        state = self._states[name]
+        counts = [sum(isinstance(v, _Value) for v in values) for values in (state.if_absent, state.if_present)]
+        is_alone = max(counts) <= 1
+        for reader in sorted(self._readers.get(name, ())):
+            if reader != name or not is_alone:
+                self._findings.report("HDR-ORDER", self._places.get(reader, self._at))
 
     def _keep(self, name: str, state: _State, folded: FoldedHeaders) -> None:
         """Write what becomes of a header that keeps its original lines."""
@@ -239,13 +262,14 @@ class _Folder:
                 self._add(name, appended, folded)
             return
         default = state.if_absent[0] if state.if_absent[1:] == appended else None
-        text = text_of(default) if isinstance(default, tuple) else None
+        text = text_of(default.pieces) if isinstance(default, _Value) else None
         if text is None or _NO_DEFAULT.search(text):
             self._refuse(name, "HDR-VALUE")
             return
         if appended and self._side == "response":
             self._refuse(name, "HDR-ORDER")
             return
+        self._warn_of_skips(name, appended)
         reference = HeaderReference(name, self._side).variable().name
         folded.set[name] = [f"${{{reference} ?? {text}}}", *self._rendered(appended)]
 
@@ -263,10 +287,22 @@ class _Folder:
             return
         if len(lines) > 1 and self._side == "response":
             self._findings.report("HDR-ORDER", self._places.get(name, self._at), effect="the values become one line")
+        (only,) = values if len(values) == 1 else (None,)
+        if isinstance(only, _Value):
+            if may_be_empty(only.pieces) and (only.keeps_empty or not only.was_gone):
+                self._refuse(name, "HDR-VALUE", effect=_DROPPED_EMPTY)
+        else:
+            self._warn_of_skips(name, values)
         folded.set[name] = lines
+
+    def _warn_of_skips(self, name: str, values: _Values) -> None:
+        """Report lines that Envoy does not write when they are empty; here they are written among others."""
+        if any(isinstance(value, _Value) and value.may_be_skipped for value in values):
+            self._refuse(name, "HDR-VALUE", effect=_SENT_EMPTY)
 
     def _add(self, name: str, appended: _Values, folded: FoldedHeaders) -> None:
         lines = self._rendered(appended)
+        self._warn_of_skips(name, appended)
         if self._side == "response":
             lines = [f"{line}{NOTHING}" if line.endswith("/") else line for line in lines]
             if any(":" in line or not line for line in lines):
@@ -275,20 +311,20 @@ class _Folder:
         if lines:
             folded.add[name] = lines
 
-    def _only_present(
-        self, conditional: list[tuple[str, tuple[Piece, ...]]], folded: FoldedHeaders, *, is_alone: bool
-    ) -> None:
+    def _only_present(self, conditional: list[tuple[str, _Value]], folded: FoldedHeaders, *, is_alone: bool) -> None:
         """Write overwrites that need the header to exist: a plugin has one condition for all it does."""
         if len(conditional) == 1 and is_alone:
-            name, pieces = conditional[0]
-            folded.set[name] = [render(pieces)]
+            name, value = conditional[0]
+            if may_be_empty(value.pieces):
+                self._refuse(name, "HDR-VALUE", effect=_DROPPED_EMPTY)
+            folded.set[name] = [render(value.pieces)]
             folded.condition = [present(HeaderReference(name, self._side).variable().name)]
             return
         for name, _ in conditional:
             self._refuse(name, "HDR-VALUE", remedy="let OVERWRITE_IF_EXISTS be the only mutation of the route")
 
     def _rendered(self, values: _Values) -> list[str]:
-        return [render(value) for value in values if not isinstance(value, _Original)]
+        return [render(value.pieces) for value in values if isinstance(value, _Value)]
 
     def _refuse(self, name: str, code: str, effect: str = "", remedy: str = "") -> None:
         self._findings.report(code, self._places.get(name, self._at), value=name, effect=effect, remedy=remedy)

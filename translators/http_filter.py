@@ -6,6 +6,7 @@ route configuration says about a filter is found under its name, the most specif
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -14,7 +15,6 @@ from google.protobuf.json_format import ParseError
 from google.protobuf.message import DecodeError
 
 from schemas import xds
-from translators.element import elements
 from translators.where import Where
 
 if TYPE_CHECKING:
@@ -94,7 +94,8 @@ def effective_filters(
         at: the route.
     """
     levels = _levels(context, route, weighted, at)
-    places = elements(manager_place(context), "http_filters", context.hcm.http_filters)
+    names = tuple(http_filter.name for http_filter in context.hcm.http_filters)
+    places = _places(context.listener.name, context.chain, names)
     for http_filter, own_place in zip(context.hcm.http_filters, places, strict=True):
         is_disabled, overrides, place = _overridden(http_filter, levels, own_place)
         if not is_disabled:
@@ -112,10 +113,21 @@ def effective_filters(
             )
 
 
-def manager_place(context: RouteContext) -> Where:
-    """Give the place of the chain's HttpConnectionManager."""
-    at = Where(xds.LISTENER, context.listener.name)
-    return at.item("filter_chains", context.chain).field("http_connection_manager")
+def manager_place(listener: str, chain: str) -> Where:
+    """Give the place of a chain's HttpConnectionManager.
+
+    Args:
+        listener: name of the listener.
+        chain: name of the chain, as in RouteContext.
+    """
+    return Where(xds.LISTENER, listener).item("filter_chains", chain).field("http_connection_manager")
+
+
+@lru_cache(maxsize=64)
+def _places(listener: str, chain: str, names: tuple[str, ...]) -> list[Where]:
+    counted = Counter(names)
+    at = manager_place(listener, chain)
+    return [at.item("http_filters", name if name and counted[name] == 1 else index) for index, name in enumerate(names)]
 
 
 def _levels(

@@ -31,12 +31,26 @@ def level_steps(
     constants: dict[str, str] | None = None,
 ) -> list[Step]:
     """Read the mutations of all levels in the order in which Envoy evaluates them: later ones win."""
-    known = {"ROUTE_NAME": route.name, **(constants or {})}
-    levels = [(route, at), (context.route_config, replace(at, path=""))]
+    levels = [route, context.route_config]
     if context.virtual_host is not None:
-        levels.insert(1, (context.virtual_host, level_place(context.virtual_host, at)))
+        levels.insert(1, context.virtual_host)
     if context.route_config.most_specific_header_mutations_wins:
         levels.reverse()
     if weighted is not None:
-        levels.insert(0, (weighted, at.field("route.weighted_clusters").item("clusters", weighted.name)))
-    return [read_level(level, side, known, place, findings) for level, place in levels]
+        levels.insert(0, weighted)
+    known = {"ROUTE_NAME": route.name, **(constants or {})}
+    return [
+        read_level(level, side, known, _place_of(level, at), findings)
+        for level in levels
+        if getattr(level, f"{side}_headers_to_add") or getattr(level, f"{side}_headers_to_remove")
+    ]
+
+
+def _place_of(level: xds.Message, at: Where) -> Where:
+    """Give the place of a level, told by its type, around the route at `at`."""
+    kind = level.DESCRIPTOR.name
+    if kind == "ClusterWeight":
+        return at.field("route.weighted_clusters").item("clusters", level.name)
+    if kind == "VirtualHost":
+        return level_place(level, at)
+    return at if kind == "Route" else replace(at, path="")
