@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from producers.coverage import Coverage
 from producers.image import Image
 from producers.intake import Intake
 from producers.units import Cutter, Removal
@@ -31,6 +32,7 @@ class Publication:
         self._image = Image()
         self._intake = Intake(seal)
         self._cutter: Cutter | None = None
+        self._coverage = Coverage()
         self._is_complete = False
         self._source = ""
 
@@ -41,9 +43,10 @@ class Publication:
             What to write so that it holds the image; nothing before the source has been complete once.
         """
         self._cutter = Cutter(self._view, self._image, published)
+        self._coverage.resume(published)
         if not self._is_complete:
             return []
-        return self._stamped(self._cutter.apply(self._image.everything()), time_ms)
+        return self._stamped(self._coverage.admit(self._cutter.apply(self._image.everything())), time_ms)
 
     def apply(self, changes: Changes, time_ms: int) -> tuple[list[Unit | Removal], Sequence[SourceProblem]]:
         """Take changes over.
@@ -62,8 +65,10 @@ class Publication:
         was_complete, self._is_complete = self._is_complete, self._is_complete or changes.is_complete
         if not self._is_complete:
             return [], admission.problems
+        if changes.is_complete:
+            self._coverage.extend(changes.covers)
         delta = delta if was_complete else self._image.everything()
-        return self._stamped(self._cutter.apply(delta), time_ms), admission.problems
+        return self._stamped(self._coverage.admit(self._cutter.apply(delta)), time_ms), admission.problems
 
     def _stamped(self, written: list[Unit | Removal], time_ms: int) -> list[Unit | Removal]:
         return [unit if isinstance(unit, Removal) else self._stamp(unit, time_ms) for unit in written]

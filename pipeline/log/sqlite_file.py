@@ -54,7 +54,7 @@ class ConnectionThread:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="meshferry-log")
+        self._thread: ThreadPoolExecutor | None = None
         self._connection: sqlite3.Connection | None = None
 
     async def open(self) -> None:
@@ -63,32 +63,37 @@ class ConnectionThread:
         Raises:
             BrokenTopicError: the file cannot be opened or is not a log of this version.
         """
-        self._connection = await self._submit(lambda: open_file(self._path))
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="meshferry-log")
+        self._connection = await self._submit(self._thread, lambda: open_file(self._path))
 
     async def call(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run `work` in the thread, errors translated.
 
         A call that is cancelled is still finished by the thread: what it committed stays committed.
         """
-        connection = self._connection
-        if connection is None:
+        connection, thread = self._connection, self._thread
+        if connection is None or thread is None:
             raise LogUnreachableError(f"{self._path}: the log is closed")
 
         def run() -> T:
             with explained(self._path):
                 return work(connection)
 
-        return await self._submit(run)
+        return await self._submit(thread, run)
 
     async def close(self) -> None:
-        """Finish what is queued and close the file."""
+        """Finish what is queued and close the file; it may be opened again."""
         connection, self._connection = self._connection, None
+        thread, self._thread = self._thread, None
+        if thread is None:
+            return
         if connection is not None:
-            await self._submit(connection.close)
-        self._thread.shutdown(wait=False)
+            await self._submit(thread, connection.close)
+        thread.shutdown(wait=False)
 
-    async def _submit(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+    @staticmethod
+    async def _submit(thread: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(thread, work)
 
 
 def open_file(path: Path) -> sqlite3.Connection:

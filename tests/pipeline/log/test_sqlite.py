@@ -247,3 +247,12 @@ def test_a_url_names_an_absolute_path(url: str, path: str):
 def test_a_url_without_an_absolute_path_is_refused(url: str):
     with pytest.raises(ValueError, match=r"three slashes|takes no options"):
         open_log(url)
+
+
+async def test_a_log_may_be_opened_again_and_shared_by_roles(tmp_path: Path):
+    log = open_log(f"sqlite://{tmp_path}/log.db")
+    for _ in range(2):
+        async with log:
+            async with log:
+                await log.apply([TopicSpec(TOPIC, {})])
+            assert await log.ends(TOPIC) == Ends(0, 0)
