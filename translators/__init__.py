@@ -1,4 +1,4 @@
-"""Stateless side: `translate` turns one unit into one bundle and is the only public name (architecture.md section 5)."""
+"""Stateless side: `translate`, the only public name, turns one unit into one bundle (architecture.md section 5)."""
 
 from translators.translate import translate
 

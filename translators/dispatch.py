@@ -39,7 +39,7 @@ def apply(message: xds.Message, draft: Any, at: Where, findings: Findings) -> bo
             is_open = diagnose(row, value, at.field(field.name), findings) and is_open
         elif row is None:
             _report_hole(field, at, findings)
-    for unknown in UnknownFieldSet(message):
+    for unknown in UnknownFieldSet(message):  # type: ignore[attr-defined]  # missing in the stubs
         findings.report("CFG-UNKNOWN-FIELD", at.field(f"#{unknown.field_number}"))
     for _, _, row in sorted(steps, key=lambda step: step[:2]):
         if row.apply is not None:

@@ -1,4 +1,4 @@
-"""Ids, names and labels of APISIX objects: position-free, deterministic, within APISIX's limits (mapping.md section 10)."""
+"""Ids, names and labels of APISIX objects: position-free, deterministic, within its limits (mapping.md section 10)."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Translate every configuration of a corpus and print what came of it, per control plane.
 
 `python -m tests.corpus.report DIR`: DIR holds `*.tar.xz` archives (unpacked into build/corpus) or folders of JSON
-files, one `{"resources": {type_url: […]}}` each. Where `DIR/../reference/apisix-3.18-schemas.json` exists, every object is
-checked against the schemas of a real APISIX too. Exits with 1 when an object is invalid or a case crashes.
+files, one `{"resources": {type_url: […]}}` each. Where `DIR/../reference/apisix-3.18-schemas.json` exists, every object
+is checked against the schemas of a real APISIX too. Exits with 1 when an object is invalid or a case crashes.
 """
 
 from __future__ import annotations

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import shutil
 import uuid
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.conformance.watch_client import Client
 from tests.e2e.process import PROJECT, EtcdClient, Meshferry, State, changed_keys, directories, eventually, free_port
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.conformance.watch_client import Client
 
 pytestmark = pytest.mark.kafka
 

@@ -10,7 +10,9 @@ GENESIS = Record(0, GENESIS_KEY, encode(Genesis("v", 1000, "x")), 0)
 
 
 def bundle(offset: int, key: str, *severities: Severity) -> Record:
-    diagnostics = tuple(Diagnostic("C", severity, "", "", "", str(i), "", "", "") for i, severity in enumerate(severities))
+    diagnostics = tuple(
+        Diagnostic("C", severity, "", "", "", str(i), "", "", "") for i, severity in enumerate(severities)
+    )
     value = Bundle(key, BundleClass.ROUTING, 1, (EtcdObject("/routes/a", b"{}"),), diagnostics)
     return Record(offset, key, encode(value), 0)
 
@@ -18,7 +20,9 @@ def bundle(offset: int, key: str, *severities: Severity) -> Record:
 def test_a_view_is_summed_up():
     status = ViewStatus("v")
     status.replay_units([GENESIS, Record(1, "a", b"", 0), Record(2, "b", b"", 0), Record(3, "a", None, 0)])
-    status.replay_bundles([GENESIS, bundle(1, "a", Severity.ERROR, Severity.INFO), bundle(2, "b"), Record(3, "b", None, 0)])
+    status.replay_bundles(
+        [GENESIS, bundle(1, "a", Severity.ERROR, Severity.INFO), bundle(2, "b"), Record(3, "b", None, 0)]
+    )
     node = NodeStatus("n1", "v", 1002, 1003, 2, is_live=True, time_ms=5_000, build="0")
     status.replay_status([Record(0, "n1", encode(node), 0), Record(1, "gone", None, 0)])
     summary = status.summary(now_ms=6_500)

@@ -76,7 +76,9 @@ def ignored(message: str, reason: str, *fields: str) -> tuple[Ignored, ...]:
     return tuple(Ignored(f"{message}.{field}", reason) for field in fields)
 
 
-def diagnosed(message: str, code: str, *fields: str, restricts: bool = False, effect: str = "") -> tuple[Diagnosed, ...]:
+def diagnosed(
+    message: str, code: str, *fields: str, restricts: bool = False, effect: str = ""
+) -> tuple[Diagnosed, ...]:
     """Rows for several diagnosed fields of one message."""
     return tuple(Diagnosed(f"{message}.{field}", code, restricts=restricts, effect=effect) for field in fields)
 
