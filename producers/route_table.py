@@ -67,8 +67,8 @@ def changed_virtual_hosts(before: RouteTable | None, after: RouteTable | None) -
 
 
 def is_any_host(domain: str) -> bool:
-    """Tell whether a domain is `*` or a prefix wildcard (`foo.*`), which share one ordered list in APISIX."""
-    return domain.endswith("*")
+    """Tell whether a domain is `*`, `*:port` or a prefix wildcard (`foo.*`), which share one ordered list in APISIX."""
+    return domain.endswith("*") or domain.startswith("*:")
 
 
 def distinct(name: str, taken: dict[str, VirtualHostFacts] | set[str]) -> str:

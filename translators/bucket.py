@@ -2,7 +2,7 @@
 
 The router looks into the bucket of the exact host, then into those of the suffix wildcards from longest to shortest,
 then into the host-less bucket. Exact domains and `*suffix` domains have buckets of their own; `prefix*` domains and `*`
-share the host-less one, in one ordered list per scope.
+share the host-less one, in one ordered list per scope; so does `*:port`, a suffix wildcard that has no host to look up.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from schemas import xds
 
 _HOST = re.compile(r"\*?[0-9a-z\-._\[\]:]+\Z")
+ANY_HOST_PORT = "*:"
 _PORT = re.compile(r"(.*[^:]|\[[^\]]*\]):(\d+)\Z")
 
 
@@ -63,13 +64,19 @@ class Authority:
         dot = "" if self.drops_dot else r"|\.\z"
         return (negate(matches("http_host", rf":{dropped}[^\]]*\z{dot}")),)
 
-    def prefix_guard(self, prefix: str) -> Expr:
+    def _prefix_guard(self, prefix: str) -> Expr:
         """Give the condition of a `prefix*` domain: the host begins with the prefix and goes on."""
         if self.ignores_port:
             return matches("host", rf"\A{escape(prefix)}(?s:.)")
         colon = "" if prefix.endswith(":") else ":"
         dropped = rf"(?!{colon}{self.dropped_port}\z)" if self.dropped_port else ""
         return matches("http_host", rf"\A{escape(prefix)}{dropped}(?s:.)", ignore_case=True)
+
+    def hostless_guards(self, domain: str) -> tuple[Expr, ...]:
+        """Give the conditions of a domain of the host-less bucket: `prefix*`, `*:port` or `*`."""
+        if domain.startswith(ANY_HOST_PORT):
+            return (matches("http_host", rf"(?s:.){escape(domain[1:])}\z"),)
+        return (self._prefix_guard(domain[:-1]),) if domain != "*" else ()
 
     def can_match(self, port: str) -> bool:
         """Tell whether a domain with this port can match at all."""
@@ -97,13 +104,13 @@ class Domains:
 
     Attributes:
         groups: exact and suffix domains.
-        prefixes: what hosts of `prefix*` domains begin with; the empty text for `*`.
+        hostless: `prefix*`, `*:port` and `*`, in lower case.
         unreachable: domains with a port where ports are ignored.
         broken: domains that are no host names.
     """
 
     groups: tuple[HostGroup, ...]
-    prefixes: tuple[str, ...]
+    hostless: tuple[str, ...]
     unreachable: tuple[str, ...]
     broken: tuple[str, ...]
 
@@ -111,21 +118,20 @@ class Domains:
 def read_domains(domains: Iterable[str], authority: Authority) -> Domains:
     """Sort the domains of a virtual host into buckets."""
     hosts: dict[tuple[str, bool], set[str]] = {}
-    prefixes: list[str] = []
+    hostless: list[str] = []
     unreachable: list[str] = []
     broken: list[str] = []
     for domain in dict.fromkeys(domains):
         lowered = domain.lower()
-        if lowered.endswith("*"):
-            prefixes.append(lowered[:-1])
-            continue
         with_port = _PORT.match(lowered)
         host, port = (with_port[1], with_port[2]) if with_port else (lowered, "")
         host_key = host.removesuffix(".")
-        if not _HOST.match(host_key):
-            broken.append(domain)
-        elif not authority.can_match(port):
+        if not authority.can_match(port):
             unreachable.append(domain)
+        elif host == "*" or lowered.endswith("*"):
+            hostless.append(lowered)
+        elif not _HOST.match(host_key):
+            broken.append(domain)
         else:
             has_dot = host_key != host and not authority.ignores_port
             hosts.setdefault((port, has_dot), set()).add(host_key)
@@ -134,7 +140,12 @@ def read_domains(domains: Iterable[str], authority: Authority) -> Domains:
         for (port, has_dot), named in sorted(hosts.items())
         for group in _groups(port, named, authority, has_dot=has_dot)
     ]
-    return Domains(tuple(groups), tuple(prefixes), tuple(unreachable), tuple(broken))
+    return Domains(tuple(groups), tuple(hostless), tuple(unreachable), tuple(broken))
+
+
+def hostless_order(domain: str) -> tuple[bool, int, str]:
+    """Sort the domains of the host-less bucket: suffix wildcards, then prefixes from longest to shortest, then `*`."""
+    return not domain.startswith(ANY_HOST_PORT), -len(domain), domain
 
 
 def _groups(port: str, hosts: set[str], authority: Authority, *, has_dot: bool) -> list[HostGroup]:

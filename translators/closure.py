@@ -34,14 +34,13 @@ class Rule:
     Attributes:
         path: its own keys and guards.
         is_conditional: there are further conditions, the host aside.
-        host_prefix: in the host-less bucket, what the host must begin with; rules whose prefixes differ without one
-            beginning with the other never match the same request. Later rules have prefixes no longer than earlier
-            ones.
+        domain: in the host-less bucket, `prefix*`, `*:port` or `*`; in others always `*`. Rules stand in the order of
+            their domains: ports, then prefixes from longest to shortest, then `*`.
     """
 
     path: PathMatch
     is_conditional: bool = False
-    host_prefix: str = ""
+    domain: str = "*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +93,7 @@ def _live(rules: Sequence[Rule]) -> list[bool]:
     covers: dict[str, _Cover] = {}
     live = []
     for rule in rules:
-        cover = covers.setdefault(rule.host_prefix, _Cover())
+        cover = covers.setdefault(rule.domain, _Cover())
         is_live = not all(cover.holds(key) for key in rule.path.keys)
         live.append(is_live)
         if is_live and not rule.is_conditional and not rule.path.guard:
@@ -139,27 +138,28 @@ def _closure(rules: Sequence[Rule], is_live: list[bool], max_added_keys: int) ->
         rule = rules[i]
         own = set(rule.path.keys)
         for prefix in [key[:-1] for key in rule.path.keys if key.endswith("*")]:
-            for group in _overlapping(rule.host_prefix, later):
+            for group in _overlapping(rule.domain, later):
                 own.update(_within(prefix, later[group]))
         key_count += len(own)
         added_count += len(own) - len(rule.path.keys)
         if key_count > max_keys or added_count > max_added_keys:
             return None
         keys[i] = own
-        group_known = known.setdefault(rule.host_prefix, set())
+        group_known = known.setdefault(rule.domain, set())
         for key in rule.path.keys:
             if key not in group_known:
                 group_known.add(key)
-                insort(later.setdefault(rule.host_prefix, []), (key.removesuffix("*"), key))
+                insort(later.setdefault(rule.domain, []), (key.removesuffix("*"), key))
     return keys
 
 
-def _overlapping(host_prefix: str, groups: Mapping[str, object]) -> Iterator[str]:
-    """Give the later groups whose hosts overlap: prefixes of this one's host, itself included."""
-    if len(groups) > len(host_prefix):
-        yield from (host_prefix[:n] for n in range(len(host_prefix) + 1) if host_prefix[:n] in groups)
-    else:
-        yield from (group for group in groups if host_prefix.startswith(group))
+def _overlapping(domain: str, later: Mapping[str, object]) -> Iterator[str]:
+    """Give the domains among those of later rules that take some host this one takes, itself included."""
+    if domain.startswith("*:"):
+        yield from (other for other in later if other == domain or not other.startswith("*:"))
+        return
+    shorter = (f"{domain[:length]}*" for length in range(len(domain)))
+    yield from (other for other in shorter if other in later)
 
 
 def _within(prefix: str, ordered: list[tuple[str, str]]) -> Iterator[str]:
@@ -179,13 +179,13 @@ def _priorities(rules: Sequence[Rule], keys: list[set[str]]) -> list[int]:
     highest: dict[str, dict[str, int]] = {}
     priorities = [0] * len(rules)
     for i in range(len(rules) - 1, -1, -1):
-        host_prefix = rules[i].host_prefix
+        domain = rules[i].domain
         below = -1
-        for group in _overlapping(host_prefix, highest):
+        for group in _overlapping(domain, highest):
             by_key = highest[group]
             below = max(below, max((by_key.get(key, -1) for key in keys[i]), default=-1))
         priorities[i] = below + 1
-        mine = highest.setdefault(host_prefix, {})
+        mine = highest.setdefault(domain, {})
         for key in keys[i]:
             mine[key] = below + 1
     return priorities

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from schemas import xds
 from schemas.records import Role
 from translators import dispatch
-from translators.bucket import Authority, read_domains
+from translators.bucket import Authority, hostless_order, read_domains
 from translators.closure import Rule, place
 from translators.element import elements
 from translators.mappings.listener.network_filter import is_passable
@@ -83,11 +83,11 @@ def _chain_place(chain: xds.Message, at: Where) -> Where:
 
 @dataclass(frozen=True, slots=True)
 class _Listed:
-    """An entry in a bucket's list, with its virtual host and, in the host-less bucket, what the host begins with."""
+    """An entry in a bucket's list, with its virtual host and, in the host-less bucket, its domain."""
 
     entry: Entry
     virtual_host: str
-    host_prefix: str = ""
+    domain: str = "*"
 
 
 class _Scope:
@@ -123,20 +123,20 @@ class _Scope:
                 )
 
     def _add_hostless(self, virtual_hosts: Sequence[xds.Message], places: Sequence[Where]) -> None:
-        """Add one list: the longest `prefix*` domains first, `*` at last, each with its own closing answer."""
+        """Add one list: domain after domain in Envoy's order of precedence, each with its own closing answer."""
         lists: dict[str, list[_Listed]] = {}
         for virtual_host, at in zip(virtual_hosts, places, strict=True):
             domains = self._domains(virtual_host, at)
-            entries = self._entries(virtual_host, at) if domains.prefixes else []
-            for prefix in domains.prefixes:
-                lists.setdefault(prefix, [_Listed(entry, virtual_host.name, prefix) for entry in entries])
-        if "" not in lists:
+            entries = self._entries(virtual_host, at) if domains.hostless else []
+            for domain in domains.hostless:
+                lists.setdefault(domain, [_Listed(entry, virtual_host.name, domain) for entry in entries])
+        if "*" not in lists:
             closing = terminal_entries(self._context, self._at, self._findings)
-            lists[""] = [_Listed(entry, "") for entry in closing]
-        listed = [item for prefix in sorted(lists, key=lambda text: (-len(text), text)) for item in lists[prefix]]
+            lists["*"] = [_Listed(entry, "") for entry in closing]
+        listed = [item for domain in sorted(lists, key=hostless_order) for item in lists[domain]]
         for item, placement in self._placed(listed, self._at):
-            guards = (self._authority.prefix_guard(item.host_prefix),) if item.host_prefix else ()
-            self._objects.add(item.entry, placement, item.virtual_host, f"{item.host_prefix}*", guards=guards)
+            guards = self._authority.hostless_guards(item.domain)
+            self._objects.add(item.entry, placement, item.virtual_host, item.domain, guards=guards)
 
     def _entries(self, virtual_host: xds.Message, at: Where) -> list[Entry]:
         context = replace(self._context, virtual_host=virtual_host)
@@ -147,12 +147,14 @@ class _Scope:
         for domain in domains.unreachable:
             self._findings.report("RT-SHADOWED", at.item("domains", domain), effect=_UNREACHABLE)
         for domain in domains.broken:
-            self._findings.report("CFG-INVALID", at.item("domains", domain), effect="the domain is left out")
+            self._findings.report(
+                "CFG-INVALID", at.item("domains", domain), value=domain, effect="the domain is left out"
+            )
         return domains
 
     def _placed(self, listed: Sequence[_Listed], at: Where) -> list[tuple[_Listed, Placement]]:
         """Place one bucket's list; what can never be reached is left out and reported."""
-        rules = [Rule(item.entry.path, item.entry.is_conditional, item.host_prefix) for item in listed]
+        rules = [Rule(item.entry.path, item.entry.is_conditional, item.domain) for item in listed]
         placements, is_flat = place(rules, self._findings.policy.max_flat_keys)
         if is_flat:
             self._findings.report("RT-FLAT", at)

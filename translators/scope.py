@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from translators.findings import Findings
     from translators.where import Where
 
+_NEVER_PICKED = "no connection ever reaches the chain"
 _ORIGINAL_DST_FILTER = "envoy.filters.listener.original_dst"
 _ORIGINAL_DST_TYPE = "envoy.extensions.filters.listener.original_dst.v3.OriginalDst"
 
@@ -93,7 +94,10 @@ def scope_conditions(
         )
         return None
     conditions = expr.conjuncts((address, picked))
-    return None if conditions == [expr.NEVER] else conditions
+    if conditions == [expr.NEVER]:
+        findings.report("RT-SHADOWED", at.field("filter_chains"), value=chain.message.name, effect=_NEVER_PICKED)
+        return None
+    return conditions
 
 
 def _mixes_tls(chain: Chain, at: Where, findings: Findings) -> bool:

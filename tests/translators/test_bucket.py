@@ -4,7 +4,7 @@ import pytest
 
 from schemas import xds
 from tests.oracle.router import Request, holds
-from translators.bucket import Authority, read_domains
+from translators.bucket import Authority, hostless_order, read_domains
 
 STRICT, LOOSE = Authority(), Authority(ignores_port=True)
 
@@ -26,10 +26,10 @@ def test_hosts_are_lower_case_and_stand_once():
 
 
 def test_domains_sort_into_hosts_and_prefixes():
-    found = read_domains(["a.com", "*.b.com", "c.*", "*", "d.com:80", "exa mple", "[::1]"], LOOSE)
+    found = read_domains(["a.com", "*.b.com", "C.*", "*", "d.com:80", "*:81", "exa mple", "[::1]"], LOOSE)
     assert [group.hosts for group in found.groups] == [("*.b.com", "[::1]", "a.com")]
-    assert found.prefixes == ("c.", "")
-    assert found.unreachable == ("d.com:80",)
+    assert found.hostless == ("c.*", "*")
+    assert found.unreachable == ("d.com:80", "*:81")
     assert found.broken == ("exa mple",)
 
 
@@ -113,7 +113,19 @@ def test_groups_of_different_ports_have_different_names():
 def test_prefix_domains_are_conditions(prefix: str, host_header: str, authority: Authority, wanted):
     host = host_header.partition(":")[0].lower().removesuffix(".")
     request = Request(host, "/", variables={"http_host": host_header})
-    assert holds(authority.prefix_guard(prefix), request) == wanted
+    assert all(holds(guard, request) for guard in authority.hostless_guards(f"{prefix}*")) == wanted
+
+
+def test_a_port_of_any_host_is_a_condition():
+    assert read_domains(["*:80", "*"], STRICT).hostless == ("*:80", "*")
+    (guard,) = STRICT.hostless_guards("*:80")
+    for host_header, wanted in (("a.com:80", True), (":80", False), ("a.com:8080", False), ("a.com", False)):
+        assert holds(guard, Request("a.com", "/", variables={"http_host": host_header})) == wanted
+    assert STRICT.hostless_guards("*") == ()
+
+
+def test_the_host_less_bucket_is_in_the_order_of_precedence():
+    assert sorted(["*", "a.*", "*:80", "a.b.*", "b.*"], key=hostless_order) == ["*:80", "a.b.*", "a.*", "b.*", "*"]
 
 
 def test_the_settings_are_read_from_both_places():

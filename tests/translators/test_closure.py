@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+import re
 from time import process_time
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from tests.oracle.router import Request, Router, holds
 from tests.translators.traffic import paths
+from translators.bucket import hostless_order
 from translators.closure import Placement, Rule, place
 from translators.expr import equals
 from translators.path_key import PathMatch, begins_with, is_at_or_below, is_exactly, matches_regex
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from translators.expr import Expr
 
 MAX_SECONDS = 3.0
-HOSTS = ["", "a", "ab", "b"]
+DOMAINS = ["*", "a*", "ab*", "b*", "*:1", "*:2"]
 
 conditions = st.none() | st.sampled_from(["x", "y"]).map(lambda value: equals("http_h", value))
 path_matches = st.one_of(
@@ -28,16 +30,20 @@ path_matches = st.one_of(
     paths().map(lambda path: begins_with(path, ignore_case=True)),
     st.sampled_from(["/a.*", "/v1|/ab", "/[^/]+"]).map(lambda text: matches_regex(translate_regex(text))),
 )
-lists = st.lists(st.tuples(path_matches, conditions, st.sampled_from(HOSTS)), min_size=1, max_size=12).map(
-    lambda members: sorted(members, key=lambda member: -len(member[2]))
+lists = st.lists(st.tuples(path_matches, conditions, st.sampled_from(DOMAINS)), min_size=1, max_size=12).map(
+    lambda members: sorted(members, key=lambda member: hostless_order(member[2]))
 )
+
+
+def host_regex(domain: str) -> str:
+    return f"\\A{domain[:-1]}" if domain.endswith("*") else f"{domain[1:]}\\Z"
 
 
 def first_match(members: list[tuple[PathMatch, Expr | None, str]], request: Request) -> int | None:
     """Scan the list as Envoy does."""
     for index, (path, condition, host) in enumerate(members):
         wanted = [*path.flat_guard, *([condition] if condition else [])]
-        if request.host.startswith(host) and all(holds(expression, request) for expression in wanted):
+        if re.search(host_regex(host), request.host) and all(holds(expression, request) for expression in wanted):
             return index
     return None
 
@@ -52,7 +58,7 @@ def router_of(
     routes = {}
     for index, ((_, condition, host), placement) in enumerate(zip(members, placements, strict=True)):
         if placement is not None:
-            guards = [*placement.guard, ("host", "~~", f"\\A{host}"), *([condition] if condition else [])]
+            guards = [*placement.guard, ("host", "~~", host_regex(host)), *([condition] if condition else [])]
             routes[str(index)] = {"uris": placement.uris, "priority": placement.priority, "vars": guards}
     order = list(routes)
     random.Random(seed).shuffle(order)  # noqa: S311 - repeatable, not secret
@@ -61,7 +67,7 @@ def router_of(
 
 requests = st.builds(
     lambda host, path, tail, header: Request(host, (path + tail).replace("//", "/"), variables=header),
-    st.sampled_from(["a1", "ab1", "b", "c"]),
+    st.sampled_from(["a1", "ab1", "b", "c", "a:1", "ab:2", "c:1"]),
     paths(),
     st.sampled_from(["", "/", "x", "/x/y"]),
     st.sampled_from([{}, {"http_h": "x"}, {"http_h": "y"}]),
@@ -84,7 +90,7 @@ def test_an_unrelated_rule_changes_no_other(members, path: PathMatch, data: st.D
     at = data.draw(st.integers(0, len(members)))
     before = [member for member in members if "/*" not in member[0].keys]
     at = min(at, len(before))
-    host = before[at - 1][2] if at else (before[0][2] if before else "")
+    host = before[at - 1][2] if at else (before[0][2] if before else "*")
     after = [*before[:at], (own, None, host), *before[at:]]
     old, new = placed(before), placed(after)
     assert new[:at] + new[at + 1 :] == old
@@ -118,7 +124,7 @@ def test_an_exact_rule_shadows_only_its_path():
 
 
 def test_rules_of_other_hosts_are_left_alone():
-    placements, _ = place([Rule(prefix("/"), host_prefix="a."), Rule(prefix("/b"), host_prefix="b.")], 100)
+    placements, _ = place([Rule(prefix("/"), domain="a.*"), Rule(prefix("/b"), domain="b.*")], 100)
     assert placements == [Placement(("/*",), 0, ()), Placement(("/b*",), 0, ())]
 
 

@@ -127,7 +127,7 @@ def test_behind_an_original_dst_filter_ports_are_those_before_redirection(fields
 
 
 def test_a_chain_for_another_port_takes_nothing():
-    assert scope(listener_of({"filter_chain_match": {"destination_port": 81}})) == (None, [])
+    assert scope(listener_of({"filter_chain_match": {"destination_port": 81}})) == (None, ["RT-SHADOWED"])
     more = [{"address": {"socket_address": {"address": "::", "port_value": 82}}}]
     assert scope(listener_of({"filter_chain_match": {"destination_port": 81}}, additional_addresses=more))[0] is None
 
@@ -150,7 +150,7 @@ def test_plaintext_beside_tls_is_not_served_unless_the_operator_says_so():
 def test_protocols_that_nginx_cannot_offer():
     istio = {"filter_chain_match": {"application_protocols": ["istio"]}}
     bare: dict[str, Any] = {"filter_chain_match": {}}
-    assert scope(listener_of(istio, bare)) == (None, ["LST-ALPN"])
+    assert scope(listener_of(istio, bare)) == (None, ["LST-ALPN", "RT-SHADOWED"])
     assert scope(listener_of(istio)) == ([("server_port", "==", "80")], ["LST-ALPN"])
     assert scope(listener_of(istio, bare, own=1)) == ([("server_port", "==", "80")], [])
 

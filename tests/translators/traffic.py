@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 DOMAINS = (
     "*", "foo.com", "a.foo.com", "FOO.org", "foo.com:8080", "a.foo.com:81", "*.foo.com", "*.com", "*-x.foo.com",
-    "*.foo.com:8080", "foo.*", "foo.com:*", "a.*", "bar.*", "b-*",
+    "*.foo.com:8080", "foo.*", "foo.com:*", "*:81", "a.*", "bar.*", "b-*",
 )  # fmt: skip
 HOSTS = (
     "foo.com", "a.foo.com", "foo.org", "FOO.com", "b.a.foo.com", "q-x.foo.com", "foo.net", "a.net", "bar.com", "b-1",

@@ -74,8 +74,8 @@ def units_of(route_config: dict[str, Any], **options: Any) -> list[Unit]:
     rest = {key: value for key, value in route_config.items() if key != "virtual_hosts"}
     units, hostless = [], []
     for virtual_host in route_config["virtual_hosts"]:
-        open_ended = [domain for domain in virtual_host["domains"] if domain.endswith("*")]
-        hosts = [domain for domain in virtual_host["domains"] if not domain.endswith("*")]
+        open_ended = [d for d in virtual_host["domains"] if d.endswith("*") or d.startswith("*:")]
+        hosts = [domain for domain in virtual_host["domains"] if domain not in open_ended]
         if hosts:
             units.append(http_unit([{**virtual_host, "domains": hosts}], route_config=rest, **options))
         if open_ended:

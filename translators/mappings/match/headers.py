@@ -58,7 +58,7 @@ def apply(match: xds.Message, draft: MatchDraft, at: Where, findings: Findings) 
         if condition is None:
             draft.widen("RT-HEADER", place, findings, value=name)
             continue
-        if "-" in name or "_" in name:
+        if ("-" in name or "_" in name) and not (name == _FORWARDED_PROTO and draft.is_proto_overwritten):
             draft.colliding_headers.append(place)
         draft.require(condition)
 
