@@ -1,4 +1,12 @@
-"""Literal paths that Envoy and nginx see differently."""
+"""Literal paths that Envoy and nginx see differently.
+
+Source: the text of prefix, path and path_separated_prefix.
+Target: none; the text is compared with the decoded path all the same.
+Fidelity: A.
+Differs: Envoy, which compares the encoded path, would never match such a text where it normalises paths.
+Diagnostics: RT-DECODED.
+See: mapping.md sections 3 and 14.19.
+"""
 
 from __future__ import annotations
 
