@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from schemas import xds
 from translators import action
 from translators.findings import Findings
-from translators.policy import Policy
+from translators.policy import Action, Policy
 from translators.route_context import RouteContext
 from translators.where import Where
 
@@ -67,7 +67,7 @@ def context(**levels: Any) -> RouteContext:
         route_config=message(xds.ROUTE_CONFIGURATION, {"name": "routes", **levels.get("route_config", {})}),
         virtual_host=message(xds.VIRTUAL_HOST, {"name": "shop", **levels.get("virtual_host", {})}),
         clusters={cluster["name"]: message(xds.CLUSTER, cluster) for cluster in clusters},
-        policy=Policy(overrides=levels.get("policy", {})),
+        policy=Policy(overrides={code: Action(chosen) for code, chosen in levels.get("policy", {}).items()}),
     )
 
 

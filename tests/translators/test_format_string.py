@@ -10,7 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.translators.rewriting import Node
-from translators.format_string import FormatError, HeaderReference, Text, escape_text, may_be_empty, parse, render, text_of
+from translators.format_string import (
+    FormatError,
+    HeaderReference,
+    Text,
+    escape_text,
+    may_be_empty,
+    parse,
+    render,
+    text_of,
+)
 
 
 def written(format_string: str, side: Any = "request", **constants: str) -> str:
@@ -54,7 +63,9 @@ def test_a_response_format(format_string: str, template: str):
 
 
 def test_known_operators_are_written_as_text():
-    assert written("%ROUTE_NAME%/%UPSTREAM_CLUSTER%", ROUTE_NAME="canary", UPSTREAM_CLUSTER="a$b") == "canary/a${_ ?? $}b"
+    assert (
+        written("%ROUTE_NAME%/%UPSTREAM_CLUSTER%", ROUTE_NAME="canary", UPSTREAM_CLUSTER="a$b") == "canary/a${_ ?? $}b"
+    )
     assert parse("%ROUTE_NAME%", "request", {"ROUTE_NAME": ""}) == ()
 
 
@@ -93,4 +104,4 @@ def test_text_of():
 
 @given(st.text(alphabet="a$\\{}_? 1.", max_size=12))
 def test_escaped_text_expands_to_itself(text: str):
-    assert Node({}, "http_", random.Random(0)).resolved(escape_text(text)) == text
+    assert Node({}, "http_", random.Random(0)).resolved(escape_text(text)) == text  # noqa: S311 - a test repeats its draws

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from translators.mappings.action import hash_policy, host_rewrite, prefix_rewrite, regex_rewrite, upgrade_configs
+from translators.mappings.action import (
+    hash_policy,
+    host_rewrite,
+    prefix_rewrite,
+    regex_rewrite,
+    retry_policy,
+    upgrade_configs,
+)
 from translators.registry.row import Diagnosed, Fidelity, Handled, Row, diagnosed, handled, ignored
 
 _ROUTE = "envoy.config.route.v3"
@@ -34,7 +41,7 @@ _ACTION_ROWS: tuple[Row, ...] = (
     *ignored(_ACTION, _TUNING, "flush_timeout", "early_data_policy", "priority"),
     *ignored(_ACTION, "grpc-timeout is not looked at", "max_grpc_timeout", "grpc_timeout_offset"),
     *diagnosed(_ACTION, "RA-RETRY", "retry_policy_typed_config", effect="nothing is retried"),
-    *diagnosed(_ACTION, "RA-RETRY", "hedge_policy", effect="requests are not hedged"),
+    Handled(f"{_ACTION}.hedge_policy", retry_policy.apply_hedge, Fidelity.NOT_EXPRESSIBLE, codes=("RA-RETRY",)),
     *diagnosed(_ACTION, "RA-MIRROR", "request_mirror_policies"),
     *handled(_ACTION, "rate_limits", "include_vh_rate_limits", "cors"),
     Handled(f"{_ACTION}.hash_policy", hash_policy.apply, Fidelity.APPROXIMATED, codes=("RA-HASH-COOKIE",)),
@@ -78,7 +85,9 @@ _LEVEL_ROWS: tuple[Row, ...] = (
     *diagnosed(f"{_ROUTE}.Route", "OBS-TRACE", "tracing", effect="sampling and tags of the route have no effect"),
     *handled(f"{_ROUTE}.VirtualHost", "retry_policy", "rate_limits", "cors"),
     *diagnosed(f"{_ROUTE}.VirtualHost", "RA-RETRY", "retry_policy_typed_config", effect="nothing is retried"),
-    *diagnosed(f"{_ROUTE}.VirtualHost", "RA-RETRY", "hedge_policy", effect="requests are not hedged"),
+    Handled(
+        f"{_ROUTE}.VirtualHost.hedge_policy", retry_policy.apply_hedge, Fidelity.NOT_EXPRESSIBLE, codes=("RA-RETRY",)
+    ),
     *diagnosed(f"{_ROUTE}.VirtualHost", "RA-MIRROR", "request_mirror_policies"),
     *diagnosed(f"{_ROUTE}.RouteConfiguration", "RA-MIRROR", "request_mirror_policies"),
     *handled(f"{_ROUTE}.RouteConfiguration", "internal_only_headers", "most_specific_header_mutations_wins"),

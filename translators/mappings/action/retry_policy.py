@@ -1,4 +1,4 @@
-"""Source: RouteAction.retry_policy, VirtualHost.retry_policy.
+"""Source: RouteAction.retry_policy, VirtualHost.retry_policy, hedge_policy of both.
 
 Target: the variant of the upstream (retries, retry_timeout); here only what is lost is said.
 Fidelity: A.
@@ -56,3 +56,8 @@ def report_lost(policy: xds.Message, at: Where, findings: Findings) -> None:
         value=",".join([*sorted(lost), *settings]),
         severity=Severity.INFO if is_default or is_tuning else Severity.WARN,
     )
+
+
+def apply_hedge(_holder: xds.Message, _draft: object, at: Where, findings: Findings) -> None:
+    """Report hedging, of a route or virtual host: what it gains is speed."""
+    findings.report("RA-RETRY", at.field("hedge_policy"), severity=Severity.INFO, effect="requests are not hedged")

@@ -29,7 +29,9 @@ def actions() -> st.SearchStrategy[dict[str, Any]]:
     hosts: list[dict[str, Any]] = [{}, {"host_redirect": "b.org"}]
     ports: list[dict[str, Any]] = [{}, {"port_redirect": 443}, {"port_redirect": 8443}]
     drawn = st.tuples(*(st.sampled_from(options) for options in (schemes, hosts, ports, REWRITES)), st.booleans())
-    return drawn.map(lambda parts: parts[0] | parts[1] | parts[2] | parts[3] | ({"strip_query": True} if parts[4] else {}))
+    return drawn.map(
+        lambda parts: parts[0] | parts[1] | parts[2] | parts[3] | ({"strip_query": True} if parts[4] else {})
+    )
 
 
 @st.composite

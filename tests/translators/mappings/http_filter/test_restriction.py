@@ -1,0 +1,220 @@
+"""Filters that restrict block the route exactly where they can deny something."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from schemas.records import Severity
+from tests.translators.route_parts import Outcome, forwarded, http_filter, packed, route_outcome
+
+RULES = {"rules": {"policies": {"all": {"permissions": [{"any": True}], "principals": [{"header": {"name": "x"}}]}}}}
+EVERYONE = {"policies": {"all": {"permissions": [{"any": True}], "principals": [{"any": True}]}}}
+FULL = {"default_value": {"numerator": 100}}
+NONE = {"default_value": {"numerator": 0}}
+BUCKET = {"max_tokens": 1, "fill_interval": "1s"}
+LIMIT = {"token_bucket": BUCKET, "filter_enabled": FULL, "filter_enforced": FULL}
+
+
+def answer(outcome: Outcome) -> int | None:
+    """Give the status of the block; None when the route leads to its cluster."""
+    part = outcome.only
+    if "upstream_id" in part.fields:
+        assert not part.is_blocking
+        return None
+    assert part.is_blocking
+    status: int = outcome.answer["http_status"]
+    return status
+
+
+def guarded(type_name: str, config: dict[str, Any], route: dict[str, Any] | None = None, **levels: Any) -> Outcome:
+    extra = dict(route or {})
+    if "override" in levels:
+        extra["typed_per_filter_config"] = {"guard": levels.pop("override")}
+    return route_outcome(forwarded(extra), filters=[http_filter(type_name, config)], **levels)
+
+
+@pytest.mark.parametrize(
+    ("type_name", "config", "override", "status"),
+    [
+        (".rbac.v3.RBAC", {}, None, None),
+        (".rbac.v3.RBAC", {"shadow_rules": RULES["rules"]}, None, None),
+        (".rbac.v3.RBAC", RULES, None, 403),
+        (".rbac.v3.RBAC", {"rules": {}}, None, 403),
+        (".rbac.v3.RBAC", {"rules": EVERYONE}, None, None),
+        (".rbac.v3.RBAC", {"rules": {"action": "DENY", **EVERYONE}}, None, 403),
+        (".rbac.v3.RBAC", {"rules": {"action": "DENY"}}, None, None),
+        (".rbac.v3.RBAC", {"rules": {"action": "LOG", **RULES["rules"]}}, None, None),
+        (".rbac.v3.RBAC", {"matcher": {}}, None, 403),
+        (".rbac.v3.RBAC", RULES, packed(".rbac.v3.RBACPerRoute"), None),
+        (".rbac.v3.RBAC", {}, packed(".rbac.v3.RBACPerRoute", {"rbac": RULES}), 403),
+        (".rbac.v3.RBAC", {}, packed(".rbac.v3.RBAC", RULES), 403),
+        (".ext_authz.v3.ExtAuthz", {}, None, 403),
+        (".ext_authz.v3.ExtAuthz", {"filter_enabled": NONE}, None, None),
+        (".ext_authz.v3.ExtAuthz", {"filter_enabled": NONE, "deny_at_disable": {"default_value": True}}, None, 403),
+        (".ext_authz.v3.ExtAuthz", {}, packed(".ext_authz.v3.ExtAuthzPerRoute", {"disabled": True}), None),
+        (".ext_authz.v3.ExtAuthz", {}, packed(".ext_authz.v3.ExtAuthzPerRoute", {"check_settings": {}}), 403),
+        (".local_ratelimit.v3.LocalRateLimit", {}, None, None),
+        (".local_ratelimit.v3.LocalRateLimit", {"token_bucket": BUCKET}, None, None),
+        (".local_ratelimit.v3.LocalRateLimit", {**LIMIT, "filter_enforced": NONE}, None, None),
+        (".local_ratelimit.v3.LocalRateLimit", LIMIT, None, 403),
+        (".local_ratelimit.v3.LocalRateLimit", {}, packed(".local_ratelimit.v3.LocalRateLimit", LIMIT), 403),
+        (".local_ratelimit.v3.LocalRateLimit", LIMIT, packed(".local_ratelimit.v3.LocalRateLimit"), None),
+        (".csrf.v3.CsrfPolicy", {"filter_enabled": FULL}, None, 403),
+        (".csrf.v3.CsrfPolicy", {"filter_enabled": NONE, "shadow_enabled": FULL}, None, None),
+        (".api_key_auth.v3.ApiKeyAuth", {}, None, 403),
+        (".basic_auth.v3.BasicAuth", {}, None, 403),
+        (".oauth2.v3.OAuth2", {}, None, 403),
+        (".ext_proc.v3.ExternalProcessor", {}, None, 503),
+        (".ext_proc.v3.ExternalProcessor", {}, packed(".ext_proc.v3.ExtProcPerRoute", {"disabled": True}), None),
+        (".dynamic_modules.v3.DynamicModuleFilter", {}, None, 503),
+        (".lua.v3.Lua", {}, None, None),
+        (".lua.v3.Lua", {"inline_code": "x"}, None, 503),
+        (".lua.v3.Lua", {"inline_code": "x"}, packed(".lua.v3.LuaPerRoute", {"disabled": True}), None),
+        (".lua.v3.Lua", {}, packed(".lua.v3.LuaPerRoute", {"source_code": {"inline_string": "x"}}), 503),
+        (".wasm.v3.Wasm", {}, None, 503),
+        (".router.v3.Router", {}, None, None),
+        (
+            ".rbac.v3.RBAC",
+            {},
+            packed("example.Unknown") | {"@type": "type.googleapis.com/xds.type.v3.TypedStruct"},
+            403,
+        ),
+    ],
+)
+def test_a_route_is_blocked_where_it_can_be_denied(
+    type_name: str, config: dict[str, Any], override: dict[str, Any] | None, status: int | None
+):
+    outcome = guarded(type_name, config, **({"override": override} if override else {}))
+    assert answer(outcome) == status
+    assert bool(outcome.codes) is (status is not None)
+    assert all((one.severity, one.diagnostic_class) == (Severity.ERROR, "SECURITY") for one in outcome.diagnostics)
+
+
+def rule(prefix: str, **requirement: Any) -> dict[str, Any]:
+    return {"match": {"prefix": prefix}, **requirement}
+
+
+REQUIRED = {"requires": {"provider_name": "p"}}
+PASSING = {"requires": {"allow_missing_or_failed": {}}}
+
+
+@pytest.mark.parametrize(
+    ("config", "match", "status"),
+    [
+        ({}, {"prefix": "/"}, None),
+        ({"rules": [rule("/", **REQUIRED)]}, {"prefix": "/a"}, 403),
+        ({"rules": [rule("/b", **REQUIRED)]}, {"prefix": "/a"}, None),
+        ({"rules": [rule("/a/b", **REQUIRED)]}, {"prefix": "/a"}, 403),
+        ({"rules": [{"match": {"path": "/b"}, **REQUIRED}]}, {"path": "/a"}, None),
+        ({"rules": [{"match": {"path": "/a"}, **REQUIRED}]}, {"path": "/a"}, 403),
+        ({"rules": [{"match": {"path": "/b"}, **REQUIRED}]}, {"prefix": "/a"}, None),
+        ({"rules": [{"match": {"safe_regex": {"regex": "x"}}, **REQUIRED}]}, {"prefix": "/a"}, 403),
+        ({"rules": [rule("/a"), rule("/", **REQUIRED)]}, {"prefix": "/a/b"}, None),
+        ({"rules": [{"match": {"path": "/a"}}, rule("/", **REQUIRED)]}, {"path": "/a"}, None),
+        ({"rules": [{"match": {"path": "/a"}}, rule("/", **REQUIRED)]}, {"prefix": "/a"}, 403),
+        ({"rules": [rule("/a/b"), rule("/", **REQUIRED)]}, {"prefix": "/a"}, 403),
+        (
+            {"rules": [{"match": {"prefix": "/a", "headers": [{"name": "x"}]}}, rule("/", **REQUIRED)]},
+            {"prefix": "/a"},
+            403,
+        ),
+        ({"rules": [rule("/", **PASSING)]}, {"prefix": "/a"}, None),
+        ({"rules": [rule("/", requires={"allow_missing": {}})]}, {"prefix": "/a"}, 403),
+        (
+            {
+                "rules": [
+                    rule("/", requires={"requires_any": {"requirements": [REQUIRED["requires"], PASSING["requires"]]}})
+                ]
+            },
+            {"prefix": "/a"},
+            None,
+        ),
+        (
+            {
+                "rules": [
+                    rule("/", requires={"requires_all": {"requirements": [REQUIRED["requires"], PASSING["requires"]]}})
+                ]
+            },
+            {"prefix": "/a"},
+            403,
+        ),
+        ({"rules": [rule("/", requirement_name="r")]}, {"prefix": "/a"}, 403),
+        ({"rules": [rule("/", requirement_name="r")], "requirement_map": {"r": {}}}, {"prefix": "/a"}, None),
+    ],
+)
+def test_a_token_is_needed_where_a_rule_can_apply(config: dict[str, Any], match: dict[str, Any], status: int | None):
+    assert answer(guarded(".jwt_authn.v3.JwtAuthentication", config, {"match": match})) == status
+
+
+@pytest.mark.parametrize(
+    ("override", "status"),
+    [({"disabled": True}, None), ({"requirement_name": "needed"}, 403), ({"requirement_name": "open"}, None)],
+)
+def test_a_route_says_which_token_it_needs(override: dict[str, Any], status: int | None):
+    config = {
+        "rules": [rule("/", **REQUIRED)],
+        "requirement_map": {"needed": REQUIRED["requires"], "open": PASSING["requires"]},
+    }
+    per_route = packed(".jwt_authn.v3.PerRouteConfig", override)
+    assert answer(guarded(".jwt_authn.v3.JwtAuthentication", config, override=per_route)) == status
+
+
+LIMITS = [{"actions": [{"remote_address": {}}]}]
+
+
+@pytest.mark.parametrize(
+    ("config", "route", "virtual_host", "status", "codes"),
+    [
+        ({}, {}, {}, None, []),
+        ({"failure_mode_deny": True}, {}, {}, None, []),
+        ({}, {"rate_limits": LIMITS}, {}, None, ["HF-RLS"]),
+        ({"failure_mode_deny": True}, {"rate_limits": LIMITS}, {}, 503, ["HF-RLS"]),
+        ({"failure_mode_deny": True}, {}, {"rate_limits": LIMITS}, 503, ["HF-RLS"]),
+    ],
+)
+def test_a_rate_limit_service_is_missed_where_it_would_be_asked(
+    config: dict[str, Any], route: dict[str, Any], virtual_host: dict[str, Any], status: int | None, codes: list[str]
+):
+    config = {"domain": "d", **config}
+    filters = [http_filter(".ratelimit.v3.RateLimit", config)]
+    outcome = route_outcome(forwarded(**route), filters=filters, virtual_host=virtual_host)
+    assert (answer(outcome), outcome.codes) == (status, codes)
+
+
+def test_limits_of_an_override_count():
+    limits = {"rate_limits": LIMITS}
+    outcome = guarded(
+        ".ratelimit.v3.RateLimit",
+        {"domain": "d", "failure_mode_deny": True},
+        override=packed(".ratelimit.v3.RateLimitPerRoute", limits),
+    )
+    assert answer(outcome) == 503
+
+
+MATCHING = "envoy.extensions.common.matching.v3.ExtensionWithMatcher"
+
+
+def matched(inner: str, **fields: Any) -> dict[str, Any]:
+    return {"extension_config": {"name": "inner", "typed_config": packed(inner)}, **fields}
+
+
+@pytest.mark.parametrize(
+    ("config", "status", "codes"),
+    [
+        (matched(".composite.v3.Composite"), None, []),
+        (matched(".composite.v3.Composite", xds_matcher={}), 503, ["HF-CODE"]),
+        (matched(".rbac.v3.RBAC"), 503, ["HF-CODE"]),
+        (matched(".fault.v3.HTTPFault", xds_matcher={}), None, ["HF-UNTRANSLATED"]),
+    ],
+)
+def test_a_matcher_tree_blocks_unless_it_leads_to_nothing(config: dict[str, Any], status: int | None, codes: list[str]):
+    outcome = guarded(MATCHING, config)
+    assert (answer(outcome), outcome.codes) == (status, codes)
+
+
+def test_istios_own_wasm_code_observes():
+    machine = {"runtime": "envoy.wasm.runtime.null", "code": {"local": {"inline_string": "envoy.wasm.stats"}}}
+    outcome = guarded(".wasm.v3.Wasm", {"config": {"vm_config": machine}})
+    assert (answer(outcome), outcome.codes) == (None, [])
