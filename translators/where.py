@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Where:
 
     def field(self, name: str) -> Where:
         """Go into a field."""
-        return replace(self, path=f"{self.path}.{name}" if self.path else name)
+        return Where(self.type_url, self.name, f"{self.path}.{name}" if self.path else name)
 
     def item(self, field: str, key: str | int) -> Where:
         """Go into an element of a repeated or map field."""
