@@ -59,15 +59,21 @@ class Index:
         return dirty
 
     def neighbours(self, listener: str) -> list[str]:
-        """Give the listeners on the port of a listener that opens none itself, but on another address."""
+        """Give the listeners on the same port but another address that a listener has to be told apart from.
+
+        A wildcard address takes what no specific one does, so it must know them all. A specific one names itself: that
+        it shares its port at all is all it needs, and nothing where the original destination is matched in full.
+        Listeners that open their port contend for it only with each other.
+        """
         facts = self.listeners[listener]
-        if facts.is_bound or not facts.port:
-            return []
-        return sorted(
-            name
-            for name in self._ports.owners(facts.port) - {listener}
-            if self.listeners[name].address != facts.address
-        )
+        others = sorted(name for name in self._ports.owners(facts.port) - {listener} if self._contends(name, facts))
+        if facts.is_wildcard:
+            return others
+        return others[:1] if facts.is_bound else []
+
+    def _contends(self, name: str, facts: ListenerFacts) -> bool:
+        other = self.listeners[name]
+        return other.address != facts.address and (other.is_bound or not facts.is_bound)
 
     def is_warming(self, name: UnitName) -> bool:
         """Tell whether a unit's chain waits for a RouteConfiguration: what is published for it stays."""
@@ -161,15 +167,18 @@ class Index:
         return {UnitName(UnitKind.TLS, (facts.snis,)) for facts in (old, new) if facts is not None}
 
     def _replay_port(self, name: str, before: ListenerFacts | None, after: ListenerFacts | None) -> set[UnitName]:
-        """Listeners that open no port carry stubs of those that do on the same port."""
+        """Listeners carry stubs of those on the same port that they have to be told apart from."""
         self._ports.replace(name, {after.port} - {0} if after else set())
-        if before and after and (before.port, before.address_stub) == (after.port, after.address_stub):
+        if before and after and _contention(before) == _contention(after):
             return set()
         ports = {facts.port for facts in (before, after) if facts is not None} - {0}
         neighbours = {other for port in ports for other in self._ports.owners(port)} - {name}
         dirty: set[UnitName] = set()
         for other in neighbours:
-            if not self.listeners[other].is_bound:
-                for chain in self.listeners[other].chains:
-                    dirty |= self.routes.units_of(Scope(other, chain))
+            for chain in self.listeners[other].chains:
+                dirty |= self.routes.units_of(Scope(other, chain))
         return dirty
+
+
+def _contention(facts: ListenerFacts) -> tuple[int, bytes, bool]:
+    return facts.port, facts.address_stub, facts.is_bound

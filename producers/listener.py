@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from producers.reference import References
     from schemas import xds
 
+WILDCARDS = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, not bound
+
 
 class ListenerFacts(NamedTuple):
     """A Listener, taken apart."""
@@ -23,6 +25,8 @@ class ListenerFacts(NamedTuple):
     """Canonical bytes of `address`."""
     port: int
     """0 when it has no port."""
+    is_wildcard: bool
+    """It stands for every address of the machine."""
     is_bound: bool
     """False when it opens no port of its own and is reached through another listener (use_original_dst)."""
     stream_body: bytes | None
@@ -38,6 +42,7 @@ def read_listener(listener: xds.Message) -> ListenerFacts:
         address_stub=address_stub(listener),
         address=body_of(listener.address),
         port=listener.address.socket_address.port_value,
+        is_wildcard=listener.address.socket_address.address in WILDCARDS,
         is_bound=_is_bound(listener),
         stream_body=stream_body(listener),
         stream_references=stream_references(listener),

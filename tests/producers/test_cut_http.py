@@ -135,21 +135,49 @@ def test_routes_inside_the_listener_become_a_route_configuration_of_their_own():
     assert set(scene.say(removal(xds.LISTENER, "l"))) >= {"cluster/a", "-http/l/n/r/h", "-http/l/u/l%2Fu/h"}
 
 
-def test_a_listener_that_opens_no_port_knows_its_neighbours():
+ANY = "0.0.0.0"  # noqa: S104 - nothing is bound
+
+
+def siblings(scene: Scene, unit: str) -> dict[str, str]:
+    """Names and addresses of the neighbours in a unit."""
+    stubs = scene.bodies(unit, "sibling", xds.LISTENER)
+    assert not any(stub.filter_chains for stub in stubs.values())
+    return {name: stub.address.socket_address.address for name, stub in stubs.items()}
+
+
+def test_a_wildcard_listener_that_opens_no_port_knows_the_specific_ones_on_its_port():
     scene = Scene()
     scene.say(route_configuration("r", virtual_host("h", ["a"], route("a"))))
+    scene.say(listener("any", rds("r") | {"name": "c"}, port=80, bind_to_port=False))
+    scene.say(listener("same", rds("x"), port=80, bind_to_port=False), listener("far", rds("x"), port=81))
+    assert siblings(scene, "http/any/c/r/h") == {}
+    svc = listener("svc", rds("x"), port=80, host="10.0.0.1", bind_to_port=False)
+    assert scene.say(svc) == ["http/any/c/r/*", "http/any/c/r/h", "view"]
+    assert siblings(scene, "http/any/c/r/h") == {"svc": "10.0.0.1"}
+    assert scene.say(listener("svc", rds("y"), port=80, host="10.0.0.1", bind_to_port=False)) == []
+    assert "http/any/c/r/h" in scene.say(removal(xds.LISTENER, "svc"))
+
+
+def test_a_specific_listener_that_opens_no_port_is_told_apart_by_its_own_address():
+    scene = Scene()
+    scene.say(route_configuration("r"), listener("any", rds("x"), port=80))
     scene.say(listener("svc", rds("r") | {"name": "c"}, port=80, host="10.0.0.1", bind_to_port=False))
-    scene.say(listener("same", rds("x"), port=80, host="10.0.0.1"), listener("far", rds("x"), port=81))
-    assert scene.bodies("http/svc/c/r/h", "sibling", xds.LISTENER) == {}
-    assert scene.say(listener("any", rds("x"), port=80)) == ["http/svc/c/r/*", "http/svc/c/r/h", "view"]
-    [stub] = scene.bodies("http/svc/c/r/h", "sibling", xds.LISTENER).values()
-    assert (stub.name, stub.address.socket_address.address, len(stub.filter_chains)) == ("any", "0.0.0.0", 0)  # noqa: S104 - nothing is bound
-    assert scene.say(listener("any", rds("y"), port=80)) == []
-    assert "http/svc/c/r/h" in scene.say(removal(xds.LISTENER, "any"))
+    assert siblings(scene, "http/svc/c/r/*") == {}
+
+
+def test_listeners_that_share_an_open_port_know_that_they_do():
+    scene = Scene()
+    scene.say(route_configuration("r"))
+    scene.say(*(listener(f"ip{n}", rds("r") | {"name": "c"}, port=80, host=f"10.0.0.{n}") for n in range(1, 5)))
+    assert siblings(scene, "http/ip3/c/r/*") == {"ip1": "10.0.0.1"}
+    scene.say(listener("any", rds("r") | {"name": "c"}, port=80))
+    assert siblings(scene, "http/any/c/r/*") == {f"ip{n}": f"10.0.0.{n}" for n in range(1, 5)}
+    scene.say(listener("hidden", rds("r") | {"name": "c"}, port=80, host="10.0.0.9", bind_to_port=False))
+    assert "hidden" not in siblings(scene, "http/any/c/r/*")
 
 
 def test_the_older_field_for_not_opening_a_port_counts_too():
     scene = Scene()
-    scene.say(route_configuration("r"), listener("any", rds("x"), port=80))
-    scene.say(listener("svc", rds("r") | {"name": "c"}, host="10.0.0.1", deprecated_v1={"bind_to_port": False}))
-    assert list(scene.bodies("http/svc/c/r/*", "sibling", xds.LISTENER)) == ["any"]
+    scene.say(route_configuration("r"), listener("svc", rds("x"), port=80, host="10.0.0.1", bind_to_port=False))
+    scene.say(listener("any", rds("r") | {"name": "c"}, port=80, deprecated_v1={"bind_to_port": False}))
+    assert siblings(scene, "http/any/c/r/*") == {"svc": "10.0.0.1"}
