@@ -42,6 +42,11 @@ def _keeps_escaped_slashes(value: int) -> bool:
     return value in _KEPT_ESCAPED_SLASHES
 
 
+def _is_plain_http1(options: Any) -> bool:
+    """Tell whether clients see nothing of Http1ProtocolOptions: nginx accepts HTTP/1.0 with its own answers."""
+    return not (options.accept_http_10 or options.allow_custom_methods or options.HasField("header_key_format"))
+
+
 def _has_no_provider(tracing: Any) -> bool:
     return not tracing.HasField("provider")
 
@@ -62,7 +67,8 @@ _MANAGER_ROWS: tuple[Row, ...] = (
     *ignored(_HCM, "APISIX sets X-Forwarded-* itself", "append_x_forwarded_port", "skip_xff_append"),
     *ignored(_HCM, "request ids are made at the node", "generate_request_id", "preserve_external_request_id"),
     *ignored(_HCM, "request ids are made at the node", "request_id_extension"),
-    *diagnosed(_HCM, "HCM-CODEC", "http_protocol_options", "http2_protocol_options", "http3_protocol_options"),
+    *ignored(_HCM, "limits and timers of Envoy's own codecs", "http2_protocol_options", "http3_protocol_options"),
+    Diagnosed(f"{_HCM}.http_protocol_options", "HCM-CODEC", unless=_is_plain_http1),
     *diagnosed(_HCM, "HCM-CODEC", "server_name", "server_header_transformation", effect="Server is that of APISIX"),
     *diagnosed(_HCM, "HCM-CODEC", "via", effect="no Via header is written"),
     *diagnosed(_HCM, "HCM-CODEC", "always_set_request_id_in_response", effect="the response has no x-request-id"),
