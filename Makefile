@@ -24,7 +24,7 @@ check: .venv/dev.stamp ## linters, types, import contracts, generated files
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python -m pipeline.docs --check
 
-golden: .venv/dev.stamp ## rewrite the wanted half of every golden case and remove orphans; read the diff
+golden: .venv/dev.stamp ## rewrite the wanted half of every golden case; read the diff
 	$(BIN)/python -m tests.golden.rewrite
 
 corpus: .venv/dev.stamp ## translate every configuration in CORPUS=DIR and print a table per control plane
