@@ -124,7 +124,10 @@ def from_json(data: Any, into: Message, *, ignore_unknown: bool = False) -> Mess
     Raises:
         google.protobuf.json_format.ParseError: with the path of the field that does not fit.
     """
-    json_format.ParseDict(data, into, ignore_unknown_fields=ignore_unknown, descriptor_pool=pool())
+    try:
+        json_format.ParseDict(data, into, ignore_unknown_fields=ignore_unknown, descriptor_pool=pool())
+    except KeyError as error:  # what protobuf raises for an Any of a well-known type without its `value`
+        raise json_format.ParseError(f"an Any of a well-known type lacks its {error}") from error
     return into
 
 

@@ -11,6 +11,7 @@ from translators import dispatch
 from translators.bucket import Authority, hostless_order, read_domains
 from translators.closure import Rule, place
 from translators.element import elements
+from translators.http_filter import manager_place
 from translators.mappings.listener.network_filter import is_passable
 from translators.path_key import DECODED, PathView
 from translators.route_context import RouteContext
@@ -53,6 +54,7 @@ def translate(view: UnitView, findings: Findings) -> Translation:
     at = Where(xds.ROUTE_CONFIGURATION, route_config.name)
     is_open = dispatch.apply(listener, None, at_listener, findings)
     is_open = dispatch.apply(chain.message, None, _chain_place(chain.message, at_listener), findings) and is_open
+    is_open = dispatch.apply(hcm, None, manager_place(listener.name, view.param("chain")), findings) and is_open
     is_open = dispatch.apply(route_config, None, at, findings) and is_open
     is_open = is_passable(chain.message, _chain_place(chain.message, at_listener), findings) and is_open
     neighbours = [message for _, message in view.all(Role.SIBLING, xds.LISTENER)]

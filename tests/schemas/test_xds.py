@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from google.protobuf import json_format
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -79,3 +80,10 @@ def test_the_pool_is_private():
 
     with pytest.raises(KeyError):
         descriptor_pool.Default().FindMessageTypeByName("envoy.config.cluster.v3.Cluster")
+
+
+def test_an_any_of_a_well_known_type_without_its_value_does_not_fit():
+    with pytest.raises(json_format.ParseError, match="lacks its 'value'"):
+        xds.from_json(
+            {"@type": "type.googleapis.com/google.protobuf.Struct"}, xds.message_class("google.protobuf.Any")()
+        )
