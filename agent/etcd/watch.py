@@ -22,7 +22,9 @@ from agent.etcd.json_codec import (
 from agent.store.feed import WatchSpec
 
 if TYPE_CHECKING:
-    from agent.store.delta import Event
+    from collections.abc import Sequence
+
+    from agent.store.delta import Change, Event
 
 MAX_WATCH_BODY_BYTES = 64 << 10
 _WHITE = b" \t\r\n"
@@ -148,11 +150,19 @@ def render_canceled(identity: Identity, spec: WatchSpec, revision: int) -> bytes
     return b'{"result":{"header":%b%b,"canceled":true}}\n' % (render_header(identity, revision), _watch_id(spec))
 
 
-def render_events(identity: Identity, spec: WatchSpec, revision: int, events: list[Event]) -> bytes:
-    """Render the one line of a revision (rule 8)."""
-    rendered = b",".join([_render_event(event, revision, prev_kv=spec.prev_kv) for event in events])
+def render_events(identity: Identity, spec: WatchSpec, changes: Sequence[Change]) -> bytes:
+    """Render the one line of changes in a row (rule 8).
+
+    Args:
+        identity: the ids in the header.
+        spec: whose line it is.
+        changes: by rising revision, at least one; the header has the revision of the last, each event that of its own.
+    """
+    rendered = b",".join(
+        [_render_event(event, change.revision, prev_kv=spec.prev_kv) for change in changes for event in change.events]
+    )
     return b'{"result":{"header":%b%b,"events":[%b]}}\n' % (
-        render_header(identity, revision),
+        render_header(identity, changes[-1].revision),
         _watch_id(spec),
         rendered,
     )

@@ -23,7 +23,7 @@ class Event(NamedTuple):
 
 
 class Change(NamedTuple):
-    """All events of one revision: one bundle, one change, one watch line (law 6)."""
+    """All events of one revision: one bundle, one change, never split over watch lines (law 6)."""
 
     revision: int
     events: tuple[Event, ...]

@@ -180,9 +180,9 @@ def _sync(watcher: Watcher, next_revision: int) -> Commands:
     watcher.next_revision = slice_.next_revision
     if slice_.next_revision > watcher.feed.store.revision:
         watcher.state = State.LIVE
-        return (SendLines(slice_.lines),)
+        return (SendLines(slice_.line),)
     watcher.state = State.SYNCING
-    return SendLines(slice_.lines), RequestTurn()
+    return SendLines(slice_.line), RequestTurn()
 
 
 def _compact(watcher: Watcher) -> Commands:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from agent.etcd.json_codec import Identity
-    from agent.store.delta import Change, Event
+    from agent.store.delta import Change
     from agent.store.store import Store
     from agent.store.watcher import Event as WatchEvent
 
@@ -135,18 +135,21 @@ class Front:
             del self._feeds[spec]
 
     def publish(self, changes: Sequence[Change]) -> None:
-        """Tell every live watcher; call it after every step of the store, also one without changes."""
+        """Tell every live watcher in one line, or a few if there is much to tell.
+
+        Call it after every step of the store, also one without changes.
+        """
         for feed, members in tuple(self._feeds.values()):
-            for lines, next_revision in feed.slices(changes, self.store.revision + 1):
+            for line, next_revision in feed.slices(changes, self.store.revision + 1):
                 feed.next_revision = next_revision
-                if lines:
-                    event = ChangesPublished((SendLines(lines),))
+                if line:
+                    event = ChangesPublished((SendLines(line),))
                     for member in tuple(members):
                         member.deliver(event)
 
 
-def _render_chunk(identity: Identity, spec: WatchSpec, revision: int, events: list[Event]) -> bytes:
-    return chunk(render_events(identity, spec, revision, events))
+def _render_chunk(identity: Identity, spec: WatchSpec, changes: Sequence[Change]) -> bytes:
+    return chunk(render_events(identity, spec, changes))
 
 
 def _refuse_authentication(_: bytes) -> bytes:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from agent.follower import Patience
 from agent.server import AgentOptions, serve
+from pipeline.log.contract import NewRecord
 from schemas.keys import GENESIS_KEY
 from tests.agent.memory_log import CREATED_MS, MemoryLog, bundle, genesis
 
@@ -61,11 +62,18 @@ class Shop:
 
     async def put(self, unit: str, objects: dict[str, bytes]) -> int:
         """Append a bundle; returns its offset."""
-        self._seq += 1
-        return await self.log.put(BUNDLES, unit, bundle(unit, self._seq, objects))
+        return (await self.batch({unit: objects}))[0]
+
+    async def batch(self, *parts: dict[str, dict[str, bytes] | None]) -> list[int]:
+        """Append bundles, None for a tombstone, in one batch of the log; returns their offsets."""
+        records = []
+        for unit, objects in (item for part in parts for item in part.items()):
+            self._seq += 1
+            records.append(NewRecord(unit, None if objects is None else bundle(unit, self._seq, objects)))
+        return await self.log.append(BUNDLES, records)
 
     async def route(self, name: str, uri: str = "/") -> int:
         return await self.put(f"http/{name}", {f"/routes/{name}": b'{"uri":"%b"}' % uri.encode()})
 
     async def remove(self, unit: str) -> int:
-        return await self.log.put(BUNDLES, unit, None)
+        return (await self.batch({unit: None}))[0]

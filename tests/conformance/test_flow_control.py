@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 import uvloop
 
+from agent.store.feed import MAX_SLICE_BYTES
 from agent.wire.http1 import HTTPConnection
 from tests.agent.memory_log import CREATED_MS
 from tests.conformance.fixture import until_ready
@@ -32,9 +33,12 @@ def run(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Scenario], 
         await shop.open()
         await shop.put("big", {"/routes/big": LARGE})
         async with running_agent(shop.log, tmp_path) as port:
-            await until_ready(client, port)
-            await scenario(client, shop, port)
-            await client.finish()
+            try:
+                await until_ready(client, port)
+                await scenario(client, shop, port)
+            finally:
+                await client.close()
+        await client.finish()
 
     def runs(scenario: Scenario) -> None:
         with asyncio.Runner(loop_factory=request.param) as runner:
@@ -64,8 +68,27 @@ def test_a_watcher_that_reads_late_is_told_every_revision(run, paused: list[HTTP
             await shop.put(f"big{number}", {f"/routes/big{number}": LARGE})
             await prompt.line()
         assert len(paused) > 0
-        lines = [await late.line() for _ in range(150)]
-        assert lines[-1].header_revision == CREATED_MS + 151
+        told = [event.mod_revision for event in await late.events(150)]
+        assert told == list(range(CREATED_MS + 2, CREATED_MS + 152))
+        event_counts = [len(line.events) for line in late.recording.lines[1:]]
+        assert max(event_counts) == MAX_SLICE_BYTES // len(LARGE) + 1
+        assert event_counts.index(max(event_counts)) > 0
+
+    run(scenario)
+
+
+def test_a_publication_larger_than_the_buffer_is_told_whole_to_who_reads_late(run, paused: list[HTTPConnection]):
+    async def scenario(client: Client, shop: Shop, port: int) -> None:
+        late, prompt = await client.watch(port), await client.watch(port)
+        await shop.batch(*({f"big{number}": {f"/routes/big{number}": LARGE}} for number in range(150)))
+        for watch in (prompt, late):
+            told = [event.mod_revision for event in await watch.events(150)]
+            assert told == list(range(CREATED_MS + 2, CREATED_MS + 152))
+            assert all(len(line.events) <= MAX_SLICE_BYTES // len(LARGE) + 1 for line in watch.recording.lines)
+        assert len(paused) > 0
+        await shop.route("after")
+        for watch in (prompt, late):
+            assert (await watch.line()).header_revision == CREATED_MS + 152
 
     run(scenario)
 
@@ -87,8 +110,8 @@ def test_a_watcher_the_history_left_behind_is_compacted_and_can_start_again(run,
 
 
 def test_a_client_that_asks_and_does_not_read_waits_for_its_answers(run, paused: list[HTTPConnection]):
-    async def scenario(_: Client, __: Shop, port: int) -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    async def scenario(client: Client, _: Shop, port: int) -> None:
+        reader, writer = await client.connect(port)
         writer.write(request("POST", "/v3/kv/range", range_body()) * 200 + request("GET", "/version"))
         async with asyncio.timeout(10):
             while not paused:  # noqa: ASYNC110 - the server says nothing when it stops reading
@@ -96,6 +119,5 @@ def test_a_client_that_asks_and_does_not_read_waits_for_its_answers(run, paused:
         answers = [await read_answer(reader) for _ in range(201)]
         assert [answer.status for answer in answers] == [200] * 201
         assert len({answer.body for answer in answers}) == 2
-        writer.close()
 
     run(scenario)

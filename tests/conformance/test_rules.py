@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ import orjson
 import pytest
 
 from agent.store.directory import DIRECTORIES
+from agent.store.feed import MAX_SLICE_BYTES
 from tests.agent.memory_log import CREATED_MS, MemoryLog
 from tests.conformance.fixture import until_ready
 from tests.conformance.running_agent import BUNDLES, Shop, running_agent
@@ -18,6 +18,7 @@ from tests.conformance.watch_client import (
     PREFIX_END,
     Client,
     b64,
+    parse_line,
     range_body,
     read_answer,
     read_chunk,
@@ -127,14 +128,69 @@ async def test_must_7_created_comes_alone_in_its_own_chunk(client: Client, shop:
     assert watch.chunks[-1].endswith(b"}\n")
 
 
-async def test_must_8_one_revision_is_one_line_with_its_own_header(client: Client, shop: Shop, port: int):
+async def test_must_8_one_revision_is_in_one_line_with_its_own_header(client: Client, shop: Shop, port: int):
     watch = await client.watch(port, start_revision=CREATED_MS + 2)
     await shop.put("http/many", {"/routes/2": b"{}", "/routes/3": b"{}", "/upstreams/3": b"{}"})
+    first = await watch.line()
     await shop.put("http/many", {"/routes/2": b'{"uri":"/"}'})
-    first, second = await watch.line(), await watch.line()
+    second = await watch.line()
     assert [len(first.events), len(second.events)] == [3, 3]
     assert [first.header_revision, second.header_revision] == [CREATED_MS + 2, CREATED_MS + 3]
     assert [event.value for event in second.events] == [b'{"uri":"/"}', None, None]
+
+
+async def test_must_8_a_batch_of_the_log_is_one_line_with_only_what_changed(client: Client, shop: Shop, port: int):
+    await shop.batch({"http/2": {"/routes/2": b"{}"}, "cluster/2": {"/upstreams/2": b"{}"}})
+    await until_route(client, port, b"/apisix/upstreams/2")
+    watch = await client.watch(port)
+    await client.range(port)
+    await shop.batch({"http/2": None, "http/1": {"/routes/1": b'{"uri":"/2"}'}, "view": {}, "cluster/2": None})
+    line = await watch.line()
+    assert [(event.key, event.value, event.mod_revision - CREATED_MS) for event in line.events] == [
+        (b"/apisix/routes/2", None, 4),
+        (b"/apisix/routes/1", b'{"uri":"/2"}', 5),
+        (b"/apisix/upstreams/2", None, 7),
+    ]
+    assert line.header_revision == CREATED_MS + 7
+    await client.range(port)
+    await shop.route("3")
+    assert [event.key for event in (await watch.line()).events] == [b"/apisix/routes/3"]
+
+
+async def test_must_8_every_revision_of_a_key_is_told_in_one_line(client: Client, shop: Shop, port: int):
+    watch = await client.watch(port)
+    values = [b'{"uri":"/a"}', b'{"uri":"/b"}', None, b'{"uri":"/c"}']
+    await shop.batch(*({"http/2": None if value is None else {"/routes/2": value}} for value in values))
+    line = await watch.line()
+    assert [event.value for event in line.events] == values
+    assert [event.mod_revision for event in line.events] == list(range(CREATED_MS + 2, CREATED_MS + 6))
+
+
+async def test_must_8_a_catch_up_of_many_small_revisions_is_one_line_in_order(client: Client, shop: Shop, port: int):
+    live = await client.watch(port)
+    for number in range(500):
+        await shop.route(f"n{number % 50}", uri=f"/{number}")
+    await live.events(500)
+    late = await client.watch(port, start_revision=CREATED_MS + 2)
+    line = await late.line()
+    assert [event.mod_revision for event in line.events] == list(range(CREATED_MS + 2, CREATED_MS + 502))
+    assert line.header_revision == CREATED_MS + 501
+    await shop.route("next")
+    assert [(await watch.line()).header_revision for watch in (live, late)] == [CREATED_MS + 502] * 2
+
+
+async def test_must_8_a_long_line_is_cut_between_revisions(client: Client, shop: Shop, port: int):
+    live = await client.watch(port)
+    large = b'{"a":"%b"}' % (b"x" * (MAX_SLICE_BYTES // 4))
+    await shop.batch(*({f"http/{at}": {f"/routes/{at}{half}": large for half in "ab"}} for at in range(2, 8)))
+    await live.events(12)
+    late = await client.watch(port, start_revision=CREATED_MS + 3)
+    await late.events(10)
+    for watch, joined in ((live, [[2, 3], [4, 5], [6, 7]]), (late, [[3, 4], [5, 6], [7]])):
+        lines = [line for line in watch.recording.lines if line.events]
+        told = [[event.mod_revision - CREATED_MS for event in line.events] for line in lines]
+        assert told == [[revision for revision in revisions for _ in "ab"] for revisions in joined]
+        assert [line.header_revision - CREATED_MS for line in lines] == [revisions[-1] for revisions in joined]
 
 
 @pytest.mark.parametrize("start_revision", [1, -5, CREATED_MS, CREATED_MS + 3, 9 * 10**13])
@@ -224,13 +280,14 @@ async def test_should_16_catch_up_comes_with_created(client: Client, shop: Shop,
         await shop.route(f"n{number}")
         await live.line()
     create = {"key": b64(PREFIX), "range_end": b64(PREFIX_END), "start_revision": CREATED_MS + 2}
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    reader, writer = await client.connect(port)
     writer.write(request("POST", "/v3/watch", orjson.dumps({"create_request": create})))
     await read_head(reader)
-    await read_chunk(reader)
-    buffered = bytes(reader._buffer)  # type: ignore[attr-defined]  # what came in the same segment as `created`
-    assert buffered.count(b'"events"') == 3
-    writer.close()
+    assert b'"created":true' in await read_chunk(reader)
+    assert reader._buffer.endswith(b"}\n\r\n")  # type: ignore[attr-defined]  # it came in the same segment as `created`
+    line = parse_line(await read_chunk(reader))
+    assert [event.mod_revision - CREATED_MS for event in line.events] == [2, 3, 4]
+    assert line.header_revision == CREATED_MS + 4
 
 
 async def test_unknown_paths_and_methods_answer_as_etcd(client: Client, port: int):
@@ -256,11 +313,10 @@ async def until_route(client: Client, port: int, key: bytes) -> None:
     await watch.line()
 
 
-async def test_answers_come_in_the_order_of_the_requests(port: int):
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+async def test_answers_come_in_the_order_of_the_requests(client: Client, port: int):
+    reader, writer = await client.connect(port)
     missing = orjson.dumps({"key": b64(b"/x")})
     writer.write(request("GET", "/version") + request("POST", "/v3/kv/range", missing) + request("GET", "/nothing"))
     answers = [await read_answer(reader) for _ in range(3)]
     assert [answer.status for answer in answers] == [200, 200, 404]
     assert "connection" not in answers[0].headers
-    writer.close()

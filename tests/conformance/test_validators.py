@@ -43,6 +43,22 @@ def test_a_good_recording_passes():
     validate([GOOD, later], readings, [Position("one", 3, 7), Position("two", 3, 7)], [4, 5, 5, 7])
 
 
+def test_lines_of_several_revisions_pass_however_they_are_joined():
+    told = [(A, b"1", 5), (B, b"1", 5), (A, b"2", 6), (A, None, 8), (B, b"2", 9)]
+    each = recording(line(5, *told[:2]), line(6, told[2]), line(8, told[3]), line(9, told[4]))
+    joined = recording(line(6, *told[:3]), line(9, *told[3:]), node="two")
+    caught_up = recording(line(9, *told), node="three")
+    from_inside = recording(line(9, *told[2:]), start=6)
+    readings = [
+        Reading(4, {}),
+        Reading(5, {A: b"1", B: b"1"}),
+        Reading(6, {A: b"2", B: b"1"}),
+        Reading(8, {B: b"1"}),
+        Reading(9, {B: b"2"}),
+    ]
+    validate([each, joined, caught_up, from_inside], readings)
+
+
 @pytest.mark.parametrize(
     ("lines", "broken"),
     [
@@ -50,7 +66,13 @@ def test_a_good_recording_passes():
         ([line(9, (A, b"1", 8)), line(9, (A, b"1", 9))], BrokeOrderedError),
         ([line(9, (A, b"1", 9), (A, b"1", 9))], BrokeUniqueError),
         ([line(6, (A, b"1", 6)), line(7, (B, b"1", 6))], BrokeAtomicError),
+        ([line(6, (A, b"1", 5), (A, b"2", 6)), line(7, (B, b"1", 6), (B, b"2", 7))], BrokeAtomicError),
+        ([line(9, (A, b"1", 6), (A, b"2", 8), (B, b"1", 7))], BrokeOrderedError),
+        ([line(9, (A, b"1", 6), (B, b"1", 7), (A, b"1", 6))], BrokeOrderedError),
+        ([line(7, (A, b"1", 6)), line(7, (B, b"1", 7))], BrokeOrderedError),
+        ([line(8, (A, b"1", 6), (A, b"2", 8)), line(9, (B, b"1", 8), (B, b"2", 9))], BrokeAtomicError),
         ([line(7, (A, b"1", 6)), line(8, (B, b"1", 7))], BrokeBookmarkableError),
+        ([line(7, (A, b"1", 6), (B, b"1", 8))], BrokeBookmarkableError),
         ([line(6, (A, b"1", 7))], BrokeBookmarkableError),
         ([line(6)], BrokeBookmarkableError),
         ([line(6, (A, b"1", 4))], BrokeBookmarkableError),
@@ -70,6 +92,24 @@ def test_a_lost_event_is_found():
 def test_an_event_lost_at_the_resumption_is_found():
     with pytest.raises(BrokeResumableError):
         validate([GOOD, recording(line(7, (B, None, 7)), start=6)])
+
+
+@pytest.mark.parametrize("kept", [(0, 1), (0, 2), (1, 2)])
+def test_an_event_lost_inside_a_line_is_found(kept: tuple[int, ...]):
+    told = [(A, b"1", 5), (A, b"2", 6), (A, b"3", 7)]
+    short = recording(line(7, *(told[at] for at in kept)))
+    with pytest.raises(BrokeResumableError):
+        validate([recording(line(7, *told)), short])
+    with pytest.raises(BrokeReliableError):
+        validate([short], [Reading(4, {}), Reading(5, {A: b"1"}), Reading(6, {A: b"2"}), Reading(7, {A: b"3"})])
+
+
+def test_a_delete_under_the_revision_of_its_line_is_found():
+    each = recording(line(5, (A, b"1", 5)), line(6, (A, None, 6)), line(7, (B, b"1", 7)))
+    with pytest.raises(BrokeOrderedError):
+        validate([each, recording(line(7, (A, b"1", 5), (A, None, 7), (B, b"1", 6)))])
+    with pytest.raises(BrokeResumableError):
+        validate([each, recording(line(7, (A, b"1", 5), (A, None, 7), (B, b"1", 7)))])
 
 
 def test_a_falling_header_is_found():

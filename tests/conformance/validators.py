@@ -80,7 +80,7 @@ class BrokenGuaranteeError(AssertionError):
 
 
 class BrokeOrderedError(BrokenGuaranteeError):
-    """Ordered: events are ordered by revision; an event never precedes one that was already posted."""
+    """Ordered: events rise by revision, also inside a line; an event never precedes one that was already posted."""
 
 
 class BrokeUniqueError(BrokenGuaranteeError):
@@ -88,7 +88,7 @@ class BrokeUniqueError(BrokenGuaranteeError):
 
 
 class BrokeAtomicError(BrokenGuaranteeError):
-    """Atomic: all events of one revision come in one line."""
+    """Atomic: all events of one revision come in one line, which may hold several revisions."""
 
 
 class BrokeReliableError(BrokenGuaranteeError):

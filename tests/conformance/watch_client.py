@@ -108,6 +108,14 @@ class Watch:
             pass
         return self.recording.lines[-1]
 
+    async def events(self, count: int) -> list[Event]:
+        """Give the next events, as many as are asked for, over as many lines as they come in."""
+        found: list[Event] = []
+        while len(found) < count:
+            found += (await self.line()).events
+        assert len(found) == count
+        return found
+
     async def is_closed(self) -> bool:
         """Take what still comes until the server closes; False if it closed with a last chunk."""
         try:
@@ -121,9 +129,13 @@ class Watch:
         self._writer.write(data)
 
     async def close(self) -> None:
-        self._writer.close()
-        with suppress(ConnectionError):
-            await self._writer.wait_closed()
+        await close(self._writer)
+
+
+async def close(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with suppress(ConnectionError):
+        await writer.wait_closed()
 
 
 class Client:
@@ -134,7 +146,13 @@ class Client:
         self.readings: list[Reading] = []
         self.positions: list[Position] = []
         self.headers: list[int] = []
-        self._watches: list[Watch] = []
+        self._writers: list[asyncio.StreamWriter] = []
+
+    async def connect(self, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Open a connection that `close` closes."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        self._writers.append(writer)
+        return reader, writer
 
     async def ask(self, port: int, path: str, body: bytes = b"", method: str = "POST") -> Answer:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -143,7 +161,7 @@ class Client:
             async with asyncio.timeout(DEADLINE_S):
                 return await read_answer(reader)
         finally:
-            writer.close()
+            await close(writer)
 
     async def range(self, port: int, body: bytes = range_body()) -> dict[str, Any]:
         """Read a Range and remember its revision, and what it shows if it is a full one."""
@@ -167,10 +185,9 @@ class Client:
     ) -> Watch:
         """Open a watch and read as far as its `created` line."""
         create = {"key": b64(key), "range_end": b64(range_end), "start_revision": start_revision, **fields}
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        reader, writer = await self.connect(port)
         recording = Recording(key, range_end, start_revision, node, is_filtered=bool(fields))
         watch = Watch(reader, writer, recording)
-        self._watches.append(watch)
         writer.write(request("POST", "/v3/watch", orjson.dumps({"create_request": create})))
         async with asyncio.timeout(DEADLINE_S):
             status, headers = await read_head(reader)
@@ -183,8 +200,12 @@ class Client:
         self.headers.append(created.header_revision)
         return watch
 
+    async def close(self) -> None:
+        """Close every connection, also after a failure: one that is left open fails the tests that follow."""
+        while self._writers:
+            await close(self._writers.pop())
+
     async def finish(self) -> None:
         """Close everything and validate it."""
-        for watch in self._watches:
-            await watch.close()
+        await self.close()
         validate(self.recordings, self.readings, self.positions, self.headers)

@@ -19,7 +19,7 @@ from agent.etcd.watch import (
     render_events,
     split_object,
 )
-from agent.store.delta import Event
+from agent.store.delta import Change, Event
 from agent.store.feed import WatchSpec
 from agent.store.image import KeyValue
 
@@ -97,15 +97,38 @@ def test_what_can_never_become_an_object(data: bytes):
 
 def test_lines():
     kv, old = KeyValue(b"{}", 5, 9, 2), KeyValue(b"[]", 5, 5, 1)
-    events = [Event(b"/a", kv, old), Event(b"/b", None, old)]
+    events = (Event(b"/a", kv, old), Event(b"/b", None, old))
     kv_json = b'{"key":"L2E=","create_revision":"5","mod_revision":"9","version":"2","value":"e30="}'
     put, delete = b'{"kv":%b}' % kv_json, b'{"type":"DELETE","kv":{"key":"L2I=","mod_revision":"9"}}'
-    assert render_events(IDS, SPEC, 9, events) == b'{"result":{"header":%b,"events":[%b,%b]}}\n' % (HEADER, put, delete)
+    assert render_events(IDS, SPEC, [Change(9, events)]) == b'{"result":{"header":%b,"events":[%b,%b]}}\n' % (
+        HEADER,
+        put,
+        delete,
+    )
     assert render_created(IDS, SPEC, 9) == b'{"result":{"header":%b,"created":true}}\n' % HEADER
     assert render_canceled(IDS, SPEC, 9) == b'{"result":{"header":%b,"canceled":true}}\n' % HEADER
     assert render_compacted(IDS, SPEC, 9) == (
         b'{"result":{"header":{"cluster_id":"1","member_id":"2","raft_term":"2"},"canceled":true,"compact_revision":"9"}}\n'
     )
+
+
+def test_changes_in_one_line_keep_their_order_and_their_revisions():
+    one, two = KeyValue(b"{}", 5, 5, 1), KeyValue(b"{}", 9, 9, 1)
+    changes = [
+        Change(5, (Event(b"/a", one, None),)),
+        Change(7, (Event(b"/a", None, one), Event(b"/b", None, one))),
+        Change(9, (Event(b"/a", two, None),)),
+    ]
+    line = render_events(IDS, SPEC, changes)
+    assert line.count(b"\n") == 1
+    result = orjson.loads(line)["result"]
+    assert result["header"] == orjson.loads(HEADER)
+    assert [(event.get("type"), event["kv"]["key"], event["kv"]["mod_revision"]) for event in result["events"]] == [
+        (None, "L2E=", "5"),
+        ("DELETE", "L2E=", "7"),
+        ("DELETE", "L2I=", "7"),
+        (None, "L2E=", "9"),
+    ]
 
 
 def test_lines_with_a_watch_id_and_previous_values():
@@ -115,10 +138,10 @@ def test_lines_with_a_watch_id_and_previous_values():
         render_created(IDS, spec, 9),
         render_canceled(IDS, spec, 9),
         render_compacted(IDS, spec, 9),
-        render_events(IDS, spec, 9, [Event(b"/b", None, old)]),
+        render_events(IDS, spec, [Change(9, (Event(b"/b", None, old),))]),
     ):
         assert orjson.loads(line)["result"]["watch_id"] == "7"
-    event = orjson.loads(render_events(IDS, spec, 9, [Event(b"/b", None, old)]))["result"]["events"][0]
+    event = orjson.loads(render_events(IDS, spec, [Change(9, (Event(b"/b", None, old),))]))["result"]["events"][0]
     assert event["prev_kv"]["value"] == "W10="
-    new = orjson.loads(render_events(IDS, spec, 9, [Event(b"/b", old, None)]))["result"]["events"][0]
+    new = orjson.loads(render_events(IDS, spec, [Change(9, (Event(b"/b", old, None),))]))["result"]["events"][0]
     assert "prev_kv" not in new

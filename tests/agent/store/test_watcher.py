@@ -13,6 +13,7 @@ from agent.store.watcher import (
     CancelRequested,
     ChangesPublished,
     CloseConnection,
+    Command,
     ConnectionLost,
     Event,
     HeartbeatDue,
@@ -35,32 +36,40 @@ from tests.agent.memory_log import CREATED_MS, bundle, genesis
 from tests.agent.store.watch_diagram import DOCUMENT, render
 
 if TYPE_CHECKING:
-    from agent.store.delta import Event as StoreEvent
+    from collections.abc import Sequence
+
+    from agent.store.delta import Change
 
 R = CREATED_MS
-BIG = b'{"a":"%b"}' % (b"x" * (MAX_SLICE_BYTES // 2))
+BIG = b'{"a":"%b"}' % (b"x" * MAX_SLICE_BYTES)
 
 
 class Bed:
-    """A store with a feed of everything; a line is the revision and a newline, so that slices can be read."""
+    """A store with a feed of everything; a line is its revisions and a newline, so that it can be read."""
 
     def __init__(self, max_count: int = 100) -> None:
         self.store = Store(history=History(max_count))
         self.store.replay(0, GENESIS_KEY, genesis())
-        self.lines = Lines(self._render)
-        self.feed = Feed(WatchSpec(b"\0", b"\0"), self.store, self.lines)
+        self.feed = Feed(WatchSpec(b"\0", b"\0"), self.store, Lines(self._render))
         self.offset = 0
-        self.size = 0
 
-    def _render(self, _: WatchSpec, revision: int, __: list[StoreEvent]) -> bytes:
-        return str(revision - R).encode() + b" " * self.size + b"\n"
+    @staticmethod
+    def _render(_: WatchSpec, changes: Sequence[Change]) -> bytes:
+        return b" ".join(b"%d" % (change.revision - R) for change in changes) + b"\n"
 
-    def change(self) -> ChangesPublished:
-        """One more revision, as the front publishes it."""
-        self.offset += 1
-        change = self.store.replay(self.offset, "a", bundle("a", self.offset, {f"/routes/{self.offset}": b"{}"}))
-        self.feed.next_revision = change.revision + 1
-        return ChangesPublished((SendLines(self.lines.line(self.feed.spec, change)),))
+    def change(self, *values: bytes) -> tuple[ChangesPublished, ...]:
+        """One more revision for each value, `{}` by default, all published together as the front does it."""
+        changes = []
+        for value in values or (b"{}",):
+            self.offset += 1
+            unit = bundle("a", self.offset, {f"/routes/{self.offset}": value})
+            changes.append(self.store.replay(self.offset, "a", unit))
+        published = []
+        for line, next_revision in self.feed.slices(changes, self.store.revision + 1):
+            self.feed.next_revision = next_revision
+            if line:
+                published.append(ChangesPublished((SendLines(line),)))
+        return tuple(published)
 
     def watcher(self, *events: Event) -> Watcher:
         watcher = Watcher(self.feed)
@@ -69,20 +78,39 @@ class Bed:
         return watcher
 
 
+def told(watcher: Watcher, published: Sequence[ChangesPublished]) -> list[Command]:
+    return [command for event in published for command in watcher.receive(event)]
+
+
 def test_a_watch_from_now_is_live_at_once():
     bed = Bed()
     watcher = bed.watcher()
     assert watcher.receive(WatchRequested(0)) == (SendCreated(),)
     assert watcher.state is State.LIVE
-    assert watcher.receive(bed.change()) == (SendLines(b"1\n"),)
+    assert told(watcher, bed.change()) == [SendLines(b"1\n")]
+
+
+def test_what_is_published_together_is_one_line():
+    bed = Bed()
+    watcher = bed.watcher(WatchRequested(0))
+    assert told(watcher, bed.change(b"{}", b"{}", b"{}")) == [SendLines(b"1 2 3\n")]
+    assert told(watcher, bed.change(BIG, b"{}")) == [SendLines(b"4\n"), SendLines(b"5\n")]
 
 
 def test_a_watch_from_the_past_catches_up_in_the_flush_of_created():
     bed = Bed()
     bed.change(), bed.change()
     watcher = bed.watcher()
-    assert watcher.receive(WatchRequested(R + 1)) == (SendCreated(b"1\n2\n"),)
+    assert watcher.receive(WatchRequested(R + 1)) == (SendCreated(b"1 2\n"),)
     assert watcher.state is State.LIVE
+
+
+def test_a_watch_may_start_inside_what_was_published_together():
+    bed = Bed()
+    bed.change(b"{}", b"{}", b"{}")
+    watcher = bed.watcher()
+    assert watcher.receive(WatchRequested(R + 2)) == (SendCreated(b"2 3\n"),)
+    assert told(watcher, bed.change()) == [SendLines(b"4\n")]
 
 
 @pytest.mark.parametrize("start", [-1, R, R + 3])
@@ -97,46 +125,79 @@ def test_a_start_out_of_reach_is_told_one_that_is_accepted(start: int):
 
 def test_a_long_catch_up_comes_in_slices_with_turns_between():
     bed = Bed()
-    bed.size = MAX_SLICE_BYTES
     for _ in range(3):
-        bed.change()
+        bed.change(BIG)
     watcher = bed.watcher()
-    created, turn = watcher.receive(WatchRequested(R + 1))
-    assert isinstance(created, SendCreated)
-    assert created.lines.split() == [b"1"]
-    assert turn == RequestTurn()
+    assert watcher.receive(WatchRequested(R + 1)) == (SendCreated(b"1\n"), RequestTurn())
     assert watcher.state is State.SYNCING
-    assert watcher.receive(bed.change()) == ()
-    told = []
-    while watcher.state is State.SYNCING:
-        lines = watcher.receive(TurnGranted())[0]
-        assert isinstance(lines, SendLines)
-        told += lines.lines.split()
-    assert told == [b"2", b"3", b"4"]
+    assert told(watcher, bed.change(BIG)) == []
+    assert watcher.receive(TurnGranted()) == (SendLines(b"2\n"), RequestTurn())
+    assert watcher.receive(TurnGranted()) == (SendLines(b"3\n"), RequestTurn())
+    assert watcher.receive(TurnGranted()) == (SendLines(b"4\n"),)
+    assert watcher.state is State.LIVE
+    assert told(watcher, bed.change()) == [SendLines(b"5\n")]
+
+
+def test_a_catch_up_that_changes_come_into_tells_them_with_its_last_line():
+    bed = Bed()
+    bed.change(BIG), bed.change()
+    watcher = bed.watcher()
+    assert watcher.receive(WatchRequested(R + 1)) == (SendCreated(b"1\n"), RequestTurn())
+    assert told(watcher, bed.change(b"{}", b"{}")) == []
+    assert watcher.receive(TurnGranted()) == (SendLines(b"2 3 4\n"),)
+    assert told(watcher, bed.change()) == [SendLines(b"5\n")]
 
 
 def test_a_slow_watcher_goes_on_where_it_left_off():
     bed = Bed()
     watcher = bed.watcher(WatchRequested(0))
-    assert watcher.receive(bed.change()) == (SendLines(b"1\n"),)
+    assert told(watcher, bed.change()) == [SendLines(b"1\n")]
     assert watcher.receive(WritePaused()) == ()
     assert watcher.state is State.LAGGING
-    assert watcher.receive(bed.change()) == ()
-    assert watcher.receive(bed.change()) == ()
-    assert watcher.receive(WriteResumed()) == (SendLines(b"2\n3\n"),)
+    assert told(watcher, bed.change()) == []
+    assert told(watcher, bed.change()) == []
+    assert watcher.receive(WriteResumed()) == (SendLines(b"2 3\n"),)
     assert watcher.state is State.LIVE
+    assert told(watcher, bed.change()) == [SendLines(b"4\n")]
+
+
+def test_a_slow_watcher_that_missed_much_goes_on_in_slices():
+    bed = Bed()
+    watcher = bed.watcher(WatchRequested(0), WritePaused())
+    bed.change(BIG, BIG, b"{}"), bed.change()
+    assert watcher.receive(WriteResumed()) == (SendLines(b"1\n"), RequestTurn())
+    assert watcher.receive(WritePaused()) == ()
+    assert watcher.receive(TurnGranted()) == ()
+    assert watcher.receive(WriteResumed()) == (SendLines(b"2\n"), RequestTurn())
+    assert watcher.receive(TurnGranted()) == (SendLines(b"3 4\n"),)
+    assert watcher.state is State.LIVE
+
+
+def test_a_watcher_that_pauses_between_the_lines_of_one_publication_is_told_the_rest():
+    bed = Bed()
+    watcher = bed.watcher(WatchRequested(0))
+    lines = bed.feed.slices(
+        [bed.store.replay(at, "a", bundle("a", at, {f"/routes/{at}": BIG})) for at in range(1, 4)],
+        bed.store.revision + 1,
+    )
+    first = next(lines)
+    bed.feed.next_revision = first.next_revision
+    assert watcher.receive(ChangesPublished((SendLines(first.line),))) == (SendLines(b"1\n"),)
+    assert watcher.receive(WritePaused()) == ()
+    for line, next_revision in lines:
+        bed.feed.next_revision = next_revision
+        assert watcher.receive(ChangesPublished((SendLines(line),))) == ()
+    assert watcher.receive(WriteResumed()) == (SendLines(b"2\n"), RequestTurn())
+    assert watcher.receive(TurnGranted()) == (SendLines(b"3\n"),)
 
 
 def test_a_watcher_that_pauses_while_it_catches_up_goes_on_there():
     bed = Bed()
-    bed.size = MAX_SLICE_BYTES
-    bed.change(), bed.change()
+    bed.change(BIG), bed.change(BIG)
     watcher = bed.watcher(WatchRequested(R + 1), WritePaused())
     assert watcher.state is State.LAGGING
     assert watcher.receive(TurnGranted()) == ()
-    lines = watcher.receive(WriteResumed())[0]
-    assert isinstance(lines, SendLines)
-    assert lines.lines.split() == [b"2"]
+    assert watcher.receive(WriteResumed()) == (SendLines(b"2\n"),)
 
 
 def test_a_watcher_the_history_has_left_behind_is_compacted_when_it_can_be_told():
@@ -181,7 +242,7 @@ def test_a_cancel_is_confirmed_once():
     watcher = bed.watcher(WatchRequested(0))
     assert watcher.receive(CancelRequested()) == (SendCanceled(),)
     assert watcher.receive(CancelRequested()) == ()
-    assert watcher.receive(bed.change()) == ()
+    assert told(watcher, bed.change()) == []
 
 
 SAMPLES: dict[type, Event] = {

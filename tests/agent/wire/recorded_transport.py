@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 
 class RecordedTransport(asyncio.Transport):
@@ -18,9 +18,12 @@ class RecordedTransport(asyncio.Transport):
         self.is_reading_now = True
         self.is_aborted = False
         self.is_closed = False
+        self.on_write: Callable[[], None] | None = None
 
     def write(self, data: bytes) -> None:
         self.written += data
+        if self.on_write is not None:
+            self.on_write()
 
     def writelines(self, list_of_data: Iterable[bytes]) -> None:
         for data in list_of_data:

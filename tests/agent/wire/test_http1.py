@@ -9,6 +9,7 @@ from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 
 from agent.etcd.json_codec import Identity
+from agent.store.feed import MAX_SLICE_BYTES
 from agent.store.store import Store
 from agent.wire.front import VERSION, Front, Readiness
 from agent.wire.http1 import MAX_BODY_BYTES, MAX_HEAD_BYTES, MAX_QUIET_BEATS, HTTPConnection
@@ -42,10 +43,14 @@ class Bed:
         self.connection.data_received(data)
         return self.transport.take()
 
-    def change(self, value: bytes = b"{}") -> None:
-        self.offset += 1
-        change = self.store.replay(self.offset, "b", bundle("b", self.offset, {f"/routes/{self.offset}": value}))
-        self.front.publish([change])
+    def change(self, *values: bytes) -> None:
+        """Publish one more revision for each value, `{}` by default, all together."""
+        changes = []
+        for value in values or (b"{}",):
+            self.offset += 1
+            unit = bundle("b", self.offset, {f"/routes/{self.offset}": value})
+            changes.append(self.store.replay(self.offset, "b", unit))
+        self.front.publish(changes)
 
 
 @pytest.fixture
@@ -55,6 +60,19 @@ def bed() -> Bed:
 
 def statuses(data: bytes) -> list[int]:
     return [int(part[:3]) for part in data.split(b"HTTP/1.1 ")[1:]]
+
+
+def revisions_told(data: bytes) -> list[list[int]]:
+    """The revisions of the puts in each event line; a line's header has the last of them."""
+    told = []
+    for line in data.splitlines():
+        if line.startswith(b"{") and b'"events"' in line:
+            result = orjson.loads(line)["result"]
+            told.append(
+                [int(event["kv"]["mod_revision"]) - CREATED_MS for event in result["events"] if "type" not in event]
+            )
+            assert int(result["header"]["revision"]) == CREATED_MS + told[-1][-1]
+    return told
 
 
 STREAM = (
@@ -231,7 +249,9 @@ def test_a_slow_watcher_is_not_written_to_and_then_told_all(bed: Bed):
     bed.change(), bed.change()
     assert bed.transport.take() == b""
     bed.connection.resume_writing()
-    assert bed.transport.take().count(b'"events"') == 2
+    assert revisions_told(bed.transport.take()) == [[2, 3]]
+    bed.change()
+    assert revisions_told(bed.transport.take()) == [[4]]
 
 
 async def test_a_long_catch_up_lets_others_have_their_turn(bed: Bed):
@@ -239,10 +259,23 @@ async def test_a_long_catch_up_lets_others_have_their_turn(bed: Bed):
         bed.change(b'{"a":"%b"}' % (b"x" * 60_000))
     create = {"key": b64(b"/apisix/"), "range_end": b64(b"/apisix0"), "start_revision": CREATED_MS + 2}
     data = bed.ask(request("POST", "/v3/watch", orjson.dumps({"create_request": create})))
-    assert 0 < data.count(b'"events"') < 20
+    assert revisions_told(data) == [[2, 3, 4, 5, 6]]
     for _ in range(20):
         await asyncio.sleep(0)
-    assert (data + bed.transport.take()).count(b'"events"') == 20
+    assert revisions_told(bed.transport.take()) == [[7, 8, 9, 10, 11], [12, 13, 14, 15, 16], [17, 18, 19, 20, 21]]
+
+
+async def test_a_watcher_that_pauses_inside_a_publication_is_told_the_rest_once(bed: Bed):
+    bed.ask(request("POST", "/v3/watch", WATCH))
+    bed.transport.on_write = bed.connection.pause_writing
+    bed.change(*(b'{"a":"%b"}' % (b"x" * MAX_SLICE_BYTES) for _ in range(3)))
+    bed.transport.on_write = None
+    assert revisions_told(bed.transport.take()) == [[2]]
+    bed.connection.resume_writing()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    bed.change()
+    assert revisions_told(bed.transport.take()) == [[3], [4], [5]]
 
 
 def test_a_watcher_that_never_reads_is_disconnected(bed: Bed):
