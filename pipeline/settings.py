@@ -81,7 +81,7 @@ class ViewSettings(_Section, frozen=True):
 
     source: SourceSettings = SourceSettings()
     policy: dict[str, Any] = {}
-    """Decisions about translation; see docs/policy.md."""
+    """Decisions about translation: `overrides`, `path_matching`, `port_map`, …; codes in docs/diagnostics.md."""
 
 
 class SealSettings(_Section, frozen=True):
