@@ -1,14 +1,15 @@
 from __future__ import annotations
 
-from typing import Any
-
-import pytest
+from typing import TYPE_CHECKING, Any
 
 from schemas.codec import encode
 from schemas.records import Provenance, Severity, Unit, UnitKind
 from translators import unit_record
 from translators.policy import Action, Policy
 from translators.unit_record import bundle_of
+
+if TYPE_CHECKING:
+    import pytest
 
 UNIT = Unit(UnitKind.VIEW, "view", {"view": "v"}, (), Provenance("file", "7", 5, "producer"))
 
