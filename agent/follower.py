@@ -84,6 +84,7 @@ class Follower:
         self._changed = changed
         self._patience = patience
         self._backoff = Backoff(BACKOFF_BASE_S, BACKOFF_CAP_S, random.random)
+        self._reason = ""
         self._must_read_all = bool(replica.store.image.rejected)
 
     async def run(self) -> None:
@@ -95,9 +96,20 @@ class Follower:
                 LOGGER.warning("%s: reading it all again: %s", self._topic, error)
                 self._must_read_all = True
             except (LogUnreachableError, BrokenTopicError, MissingGenesisError) as error:
-                LOGGER.warning("%s: %s; serving the last good state", self._topic, error)
+                self._report(error)
             self._set_live(is_live=False)
             await asyncio.sleep(self._backoff.next_s())
+
+    def _report(self, error: Exception) -> None:
+        """Say why the log gives nothing, once as long as the reason is the same."""
+        reason, level = str(error).removeprefix(f"{self._topic}: "), logging.WARNING
+        if isinstance(error, MissingGenesisError) and self.target_offset < 0:
+            reason, level = "no translator has written yet", logging.INFO
+        if reason == self._reason:
+            level = logging.DEBUG
+        self._reason = reason
+        state = "serving the last good state" if self._replica.store.image.is_ready else "no state to serve yet"
+        LOGGER.log(level, "%s: %s; %s, trying again", self._topic, reason, state)
 
     def _set_live(self, *, is_live: bool) -> None:
         self.is_live = is_live
@@ -114,6 +126,7 @@ class Follower:
         else:
             next_offset = await self._read_all(ends.start, is_same_life=is_same_life)
         self._backoff.reset()
+        self._reason = ""
         self._set_live(is_live=True)
         async with _closing(self._log.follow(self._topic, next_offset)) as batches:
             async for batch in batches:

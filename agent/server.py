@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import resource
 import time
 from dataclasses import dataclass
@@ -125,7 +126,8 @@ class _Agent:
             )
         except OSError as error:
             where = f"{options.listen_host}:{options.listen_port}"
-            raise ListenError(f"cannot listen on {where}: {error.strerror}: choose another address") from error
+            reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+            raise ListenError(f"cannot listen on {where}: {reason}: choose another address") from error
         try:
             host, port = server.sockets[0].getsockname()[:2]
             started(host, port)

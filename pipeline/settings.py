@@ -6,6 +6,7 @@ ends in `_FILE` gives a file whose content is the value. Values in the environme
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -158,10 +159,7 @@ def parse_settings(text: str, environment: Mapping[str, str], source: str = "set
     Raises:
         SettingsError: with the path of the setting.
     """
-    try:
-        tree = yaml.load(text, Loader=yaml.CSafeLoader) or {}
-    except yaml.YAMLError as error:
-        raise SettingsError(f"{source}: not YAML: {' '.join(str(error).split())}") from error
+    tree = read_yaml(text, source) or {}
     if not isinstance(tree, dict):
         raise SettingsError(f"{source}: a mapping is wanted at the top, not a {type(tree).__name__}")
     for name in sorted(environment):
@@ -182,7 +180,26 @@ def _lay(tree: dict[str, Any], name: str, value: str) -> None:
         if not isinstance(inner, dict):
             raise SettingsError(f"{name}: {section} is not a section")
         place = inner
-    place[key] = yaml.load(value, Loader=yaml.CSafeLoader)
+    try:
+        place[key] = read_yaml(value, name)
+    except SettingsError:
+        raise SettingsError(f"{name}: the value is not YAML; put text with special characters in quotes") from None
+
+
+def read_yaml(text: str, source: str) -> Any:
+    """Read YAML.
+
+    Args:
+        text: the document.
+        source: where it came from, for error messages.
+
+    Raises:
+        SettingsError: one line with the place in the text.
+    """
+    try:
+        return yaml.load(text, Loader=yaml.CSafeLoader)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date such as 2024-13-01
+        raise SettingsError(f"{source}: not YAML: {' '.join(str(error).split())}") from error
 
 
 def check_settings(settings: Settings, source: str) -> Settings:
@@ -213,7 +230,7 @@ def host_port(text: str, setting: str) -> tuple[str, int]:
         SettingsError: the text has no port, or one out of range.
     """
     host, colon, port = text.rpartition(":")
-    if not colon or not port.isdigit() or not 0 <= int(port) <= 65535:  # noqa: PLR2004 - the largest port
+    if not colon or not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65535:  # noqa: PLR2004 - the largest port
         raise SettingsError(f"{setting}: {text!r} is not HOST:PORT")
     return host.strip("[]"), int(port)
 
@@ -229,8 +246,9 @@ def read_file_twins(environment: Mapping[str, str]) -> dict[str, str]:
         if name.startswith(ENVIRONMENT_PREFIX) and name.endswith("_FILE"):
             try:
                 read[name.removesuffix("_FILE")] = Path(path).read_text("utf-8").strip()
-            except OSError as error:
-                raise SettingsError(f"{name}: {path}: {error.strerror}") from error
+            except (OSError, UnicodeDecodeError) as error:
+                reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+                raise SettingsError(f"{name}: {path}: {reason}") from error
             del read[name]
     return read
 

@@ -8,6 +8,7 @@ import sys
 import orjson
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+FORMATS = ("text", "json")
 
 
 class JSONFormatter(logging.Formatter):
@@ -31,13 +32,15 @@ def configure_logging(level: str, form: str) -> None:
 
     Args:
         level: one of LEVELS.
-        form: `text` or `json`.
+        form: one of FORMATS.
 
     Raises:
         ValueError: unknown level or format.
     """
-    if level not in LEVELS or form not in ("text", "json"):
-        raise ValueError(f"logging: level {level!r} is not one of {LEVELS}, or format {form!r} is not text or json")
+    if level not in LEVELS:
+        raise ValueError(f"log level {level!r}: use one of {', '.join(LEVELS)}")
+    if form not in FORMATS:
+        raise ValueError(f"log format {form!r}: use one of {', '.join(FORMATS)}")
     output = logging.StreamHandler(sys.stderr)
     if form == "json":
         output.setFormatter(JSONFormatter())
@@ -46,4 +49,5 @@ def configure_logging(level: str, form: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [output]
     root.setLevel(level)
-    logging.getLogger("aiokafka").setLevel(logging.ERROR)  # it reports each attempt; our own loops say it once
+    # It reports each attempt on each broker; what comes of them is said once by our own loops.
+    logging.getLogger("aiokafka").setLevel(logging.DEBUG if level == "DEBUG" else logging.CRITICAL)

@@ -52,9 +52,7 @@ class Intake:
                 replacements += self._admit(change)
             except RecursionError:
                 place = f"{changes.source}: {change.type_url.rpartition('.')[2]} {change.name}"
-                problems.append(
-                    SourceProblem(place, "nested too deeply", "simplify the resource; its last state stays")
-                )
+                problems.append(SourceProblem(place, "nested too deeply", "simplify the resource"))
         if changes.is_complete:
             replacements += self._absent(changes)
         return Admission(tuple(replacements), tuple(problems))

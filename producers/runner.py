@@ -99,7 +99,7 @@ async def _follow(options: ProducerOptions, outputs: _Outputs) -> None:
             if isinstance(output, Changes):
                 await outputs.put(output)
             else:
-                logger.error("producer %s: %s", options.view, output)
+                logger.error("producer %s: %s; the last good state stays", options.view, output)
         await outputs.put(_Ended())
     except Exception as error:  # noqa: BLE001 - raised again by whoever takes it from the queue
         await outputs.put(error)
@@ -129,7 +129,7 @@ class _Producer:
             self._say(output.notes)
             units, problems = self._publication.apply(output, _now_ms())
             for problem in problems:
-                logger.error("producer %s: %s", self._options.view, problem)
+                logger.error("producer %s: %s; its last good state stays", self._options.view, problem)
             await self._write(writer, units)
 
     def _say(self, notes: Iterable[Note]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import sys
 from typing import TYPE_CHECKING, Any
@@ -26,18 +27,12 @@ app = cyclopts.App(
         "unreachable, 75 timed out, 77 refused, 78 bad configuration."
     ),
 )
-COMMANDS = {
-    "up": "Run everything in one process on the embedded log.",
-    "translate": "Translate a file offline; print the objects and the diagnostics.",
-    "status": "Show what each view holds and which nodes follow it.",
-    "producer": "Run the producer role.",
-    "translator": "Run the translator role.",
-    "agent": "Run the agent role.",
-    "version": "Print the version and the record schemas of this build.",
-}
-for _name, _help in COMMANDS.items():
-    app.command(f"pipeline.cli.{_name}:run", name=_name, help=_help)
-app.command("pipeline.cli.topics:app", name="topics", help="Compare the topics the views need with those of the log.")
+COMMANDS = ("up", "translate", "topics", "status", "producer", "translator", "agent", "version")
+for _name in COMMANDS:
+    if _name == "topics":
+        app.command("pipeline.cli.topics:app", name=_name)
+    else:
+        app.command(f"pipeline.cli.{_name}:run", name=_name, help_epilogue="")  # each tells its own exit codes
 
 
 def main() -> None:
@@ -54,15 +49,22 @@ def run(arguments: list[str]) -> int:
     Returns:
         The exit code (libraries.md section 3).
     """
+    if not arguments or arguments[0] in app.help_flags:
+        for name in COMMANDS:
+            app[name]  # loads it, so that its docstring stands in the list
     try:
-        command, bound, _ = app.parse_args(arguments, exit_on_error=False, print_error=True)
+        command, bound, _ = app.parse_args(arguments, exit_on_error=False, print_error=False)
         result = command(*bound.args, **bound.kwargs)
         if asyncio.iscoroutine(result):
             result = _run_loop(result)
-    except cyclopts.CycloptsError:
+        sys.stdout.flush()
+    except cyclopts.CycloptsError as error:
+        sys.stderr.write(f"meshferry: {_usage_message(error)}\n")
         return ExitCode.USAGE
     except KeyboardInterrupt:
         return ExitCode.OK
+    except BrokenPipeError:
+        return _leave_pipe()
     except Exception as error:
         code = exit_code_of(error)
         if code is None:
@@ -70,6 +72,19 @@ def run(arguments: list[str]) -> int:
         sys.stderr.write(f"meshferry: {message_of(error)}\n")
         return code
     return result if isinstance(result, int) else ExitCode.OK
+
+
+def _usage_message(error: cyclopts.CycloptsError) -> str:
+    """Say what is wrong with the arguments, and where the right ones are explained."""
+    command = " ".join(("meshferry", *(error.command_chain or ())))
+    return f"{message_of(error).rstrip('.')}; see `{command} --help`"
+
+
+def _leave_pipe() -> int:
+    """Whoever read standard output, such as `head`, has seen enough; the interpreter must not flush into it again."""
+    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123 - a device, not a path
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
+    return ExitCode.OK
 
 
 def _run_loop(command: Coroutine[Any, Any, Any]) -> Any:

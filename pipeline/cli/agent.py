@@ -7,19 +7,28 @@ import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.cli.role_options import SettingsFile, log_url, settings_from
-from pipeline.log import Log, open_log
+from pipeline.cli.role_options import SettingsFile, configured_log, settings_from
 from pipeline.settings import Settings, host_port
 from schemas.keys import TopicKind, topic
 
 if TYPE_CHECKING:
     from agent.server import AgentOptions
+    from pipeline.log import Log
 
 logger = logging.getLogger(__name__)
 
 
 async def run(*, settings: SettingsFile = "", view: str = "") -> None:
     """Serve a view as etcd v3 to the APISIX beside it until stopped.
+
+    Reads the view's bundles from the log and keeps the last good state in `agent.state`, which it serves whatever
+    happens to the log. Run one beside each APISIX:
+
+    ```sh
+    meshferry agent --settings meshferry.yaml
+    ```
+
+    Exit codes: 0 stopped by a signal, 1 the port or the state directory is taken, 64 usage, 78 bad configuration.
 
     Args:
         settings: settings file.
@@ -33,7 +42,7 @@ async def run(*, settings: SettingsFile = "", view: str = "") -> None:
     def started(host: str, port: int) -> None:
         logger.info("agent: view %s as etcd v3 on %s:%d, prefix %s", chosen, host, port, tree.agent.prefix)
 
-    async with open_log(log_url(tree)) as log:
+    async with configured_log(tree) as log:
         await serve(agent_options(tree, chosen, log), started=started)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from pipeline.log.contract import BrokenTopicError, LogUnreachableError
+from pipeline.log.contract import BrokenTopicError, LogUnreachableError, WriterFencedError
 from pipeline.settings import SettingsError
 
 
@@ -42,6 +42,7 @@ _CODES: tuple[tuple[type[BaseException], ExitCode], ...] = (
     (RefusedError, ExitCode.REFUSED),
     (SettingsError, ExitCode.BAD_CONFIGURATION),
     (BrokenTopicError, ExitCode.BAD_CONFIGURATION),
+    (WriterFencedError, ExitCode.FAILED),
     (OSError, ExitCode.FAILED),
 )
 
@@ -58,4 +59,7 @@ def message_of(error: BaseException) -> str:
     """Give the one line for standard error."""
     if isinstance(error, BaseExceptionGroup):
         return message_of(error.exceptions[0])
-    return " ".join(str(error).split()) or type(error).__name__
+    text = str(error)
+    if isinstance(error, OSError) and error.strerror:
+        text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return " ".join(text.split()) or type(error).__name__

@@ -10,20 +10,29 @@ from producers.image import Image
 from producers.intake import Intake
 from producers.units import Cutter, Removal
 from translators import translate
+from translators.findings import Findings
+from translators.where import Where
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from producers.source import Changes, SourceProblem
+    from producers.source import Changes, Note, SourceProblem
     from schemas.records import Bundle, Diagnostic, Unit
     from translators.policy import Policy
 
 
 class Offline(NamedTuple):
-    """What a set of resources comes to."""
+    """What a set of resources comes to.
+
+    Attributes:
+        bundles: one per unit.
+        problems: resources that could not be taken.
+        notes: what the source noted while it read, as findings.
+    """
 
     bundles: tuple[Bundle, ...]
     problems: tuple[SourceProblem, ...]
+    notes: tuple[Diagnostic, ...] = ()
 
     def objects(self) -> dict[str, dict[str, Any]]:
         """Give the union of the bundles' objects by key below the etcd prefix."""
@@ -31,7 +40,7 @@ class Offline(NamedTuple):
 
     def diagnostics(self) -> list[dict[str, Any]]:
         """Give the distinct findings as JSON-like data, worst first."""
-        distinct = {finding for bundle in self.bundles for finding in bundle.diagnostics}
+        distinct = {*self.notes, *(finding for bundle in self.bundles for finding in bundle.diagnostics)}
         return [diagnostic_data(finding) for finding in sorted(distinct, key=_worst_first)]
 
     def manifest(self) -> dict[str, Any]:
@@ -52,7 +61,16 @@ def units_of(changes: Changes, view: str) -> tuple[list[Unit], tuple[SourceProbl
 def translate_offline(changes: Changes, view: str, policy: Policy) -> Offline:
     """Translate a complete set of resources."""
     units, problems = units_of(changes, view)
-    return Offline(tuple(translate(unit, policy) for unit in units), problems)
+    notes = findings_of(changes.notes, policy)
+    return Offline(tuple(translate(unit, policy) for unit in units), problems, notes)
+
+
+def findings_of(notes: Iterable[Note], policy: Policy) -> tuple[Diagnostic, ...]:
+    """Turn what a source noted into findings, under the policy like all others; the note's text is the value."""
+    findings = Findings(policy)
+    for note in notes:
+        findings.report(note.code, Where(note.type_url, note.name, note.path), value=note.message)
+    return findings.diagnostics()
 
 
 def diagnostic_data(finding: Diagnostic) -> dict[str, Any]:

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import yaml
 
-from pipeline.settings import SettingsError
+from pipeline.settings import SettingsError, read_yaml
 
 if TYPE_CHECKING:
     from translators.policy import Policy
@@ -20,13 +19,14 @@ def read_policy(path: str) -> Policy:
     Raises:
         SettingsError: the file cannot be read, or has a key or value that no policy has.
     """
+    if not path:
+        return policy_from({}, "policy")
     try:
-        tree = yaml.load(Path(path).read_text("utf-8"), Loader=yaml.CSafeLoader) if path else {}
-    except OSError as error:
-        raise SettingsError(f"{path}: {error.strerror}; give a policy file with --policy") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: not YAML: {error}") from error
-    return policy_from(tree or {}, path or "policy")
+        text = Path(path).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise SettingsError(f"{path}: {reason}; give a policy file with --policy") from error
+    return policy_from(read_yaml(text, path) or {}, path)
 
 
 def policy_from(tree: Any, place: str) -> Policy:
@@ -37,7 +37,7 @@ def policy_from(tree: Any, place: str) -> Policy:
         place: for error messages.
 
     Raises:
-        SettingsError: a key, value or diagnostic code that no policy has.
+        SettingsError: a key, value, port or diagnostic code that no policy has.
     """
     from translators.diagnostics import CODES  # noqa: PLC0415 - only the roles that translate need it
     from translators.policy import Policy  # noqa: PLC0415 - only the roles that translate need it
@@ -51,4 +51,7 @@ def policy_from(tree: Any, place: str) -> Policy:
         raise SettingsError(
             f"{place}.overrides: no such diagnostic code: {', '.join(unknown)}; see docs/diagnostics.md"
         )
+    for port in (*policy.port_map, *policy.port_map.values()):
+        if not 0 < port < 65536:  # noqa: PLR2004 - the largest port and one
+            raise SettingsError(f"{place}.port_map: {port} is no port; use 1 to 65535")
     return policy

@@ -7,13 +7,13 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.cli.role_options import SettingsFile, Views, chosen_views, log_url, settings_from
+from pipeline.cli.role_options import SettingsFile, Views, chosen_views, configured_log, settings_from
 from pipeline.cli.sealing import seal_keys
-from pipeline.log import Log, open_log
 from pipeline.settings import Settings, SettingsError
 from pipeline.version import build_version
 
 if TYPE_CHECKING:
+    from pipeline.log import Log
     from producers.runner import ProducerOptions
     from producers.source import Source
 
@@ -23,6 +23,16 @@ logger = logging.getLogger(__name__)
 async def run(*, settings: SettingsFile = "", view: Views = None) -> None:
     """Follow the sources of views and write their units until stopped. Run one per view.
 
+    A source that is broken or away leaves the last good state in force; a log that is away is waited for. Create the
+    topics first with `meshferry topics apply`:
+
+    ```sh
+    meshferry producer --settings meshferry.yaml --view edge
+    ```
+
+    Exit codes: 0 stopped by a signal, 1 another producer of the view took over, 64 usage, 78 bad configuration or a
+    missing topic.
+
     Args:
         settings: settings file.
         view: only these views.
@@ -31,7 +41,7 @@ async def run(*, settings: SettingsFile = "", view: Views = None) -> None:
 
     tree = settings_from(settings)
     views = chosen_views(tree, view)
-    options = [producer_options(tree, name, open_log(log_url(tree))) for name in views]
+    options = [producer_options(tree, name, configured_log(tree)) for name in views]
     logger.info("producer: views %s on %s", ", ".join(views), tree.log.url)
     async with asyncio.TaskGroup() as tasks:
         for option in options:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from pipeline.log import Log, open_log
 from pipeline.settings import Settings, SettingsError, load_settings
 from pipeline.telemetry import configure_logging
 
@@ -24,19 +25,22 @@ def settings_from(path: str) -> Settings:
     try:
         configure_logging(settings.logging.level, settings.logging.format)
     except ValueError as error:
-        raise SettingsError(str(error)) from error
+        raise SettingsError(f"logging: {error}") from error
     return settings
 
 
-def log_url(settings: Settings) -> str:
-    """Give the URL of the log.
+def configured_log(settings: Settings) -> Log:
+    """Make the log that the settings name; it is not entered yet.
 
     Raises:
-        SettingsError: none is set.
+        SettingsError: none is named, or by something that is no URL of a log.
     """
     if not settings.log.url:
         raise SettingsError("log.url is not set: give --settings FILE or MESHFERRY_LOG__URL=kafka://host:9092")
-    return settings.log.url
+    try:
+        return open_log(settings.log.url)
+    except ValueError as error:
+        raise SettingsError(f"log.url: {error}") from error
 
 
 def chosen_views(settings: Settings, names: list[str] | None) -> list[str]:

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from pipeline.cli.output import Format, print_data, print_rows
-from pipeline.cli.role_options import SettingsFile, Views, chosen_views, log_url, settings_from
-from pipeline.log import open_log
+from pipeline.cli.role_options import SettingsFile, Views, chosen_views, configured_log, settings_from
 from pipeline.status import ViewStatus
 from schemas.keys import TopicKind, topic
 
@@ -29,6 +28,15 @@ async def run(
 ) -> None:
     """Show what each view holds and which nodes follow it.
 
+    A node is synced when it has applied the view's last revision, live when it reads the log now. Without `-o` a
+    terminal gets tables and a pipe gets JSON:
+
+    ```sh
+    meshferry status --settings meshferry.yaml -o json
+    ```
+
+    Exit codes: 0 ok, 64 usage, 69 log unreachable, 78 bad configuration or a missing topic.
+
     Args:
         settings: settings file.
         view: only these views.
@@ -36,7 +44,7 @@ async def run(
     """
     tree = settings_from(settings)
     views = chosen_views(tree, view)
-    async with open_log(log_url(tree)) as log:
+    async with configured_log(tree) as log:
         found = [await _status(log, tree.log.prefix, name) for name in views]
     if output is None and sys.stdout.isatty():
         output = "table"

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import orjson
 from cyclopts import Parameter
 
-from pipeline.cli.exit_code import BadInputError
+from pipeline.cli.exit_code import BadInputError, UsageError
 from pipeline.cli.policy import read_policy
+from schemas.keys import check_view
 
 if TYPE_CHECKING:
     from producers.files.parse import ParsedFile
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 def run(
     file: str,
+    /,
     *,
     to: Literal["etcd", "standalone"] = "etcd",
     view: str = "offline",
@@ -26,8 +28,14 @@ def run(
     """Translate an Envoy bootstrap, config_dump, discovery file or resource list offline.
 
     `--to etcd` prints the objects and the diagnostics as JSON; `--to standalone` prints apisix.yaml and the diagnostics
-    on standard error. Private keys of the input are in the output, as APISIX needs them. Exit code 65 when the file
-    cannot be read or a resource in it is broken; what could be read is printed all the same.
+    on standard error. Private keys of the input are in the output, as APISIX needs them.
+
+    ```sh
+    curl -s localhost:15000/config_dump | meshferry translate - --to standalone
+    ```
+
+    Exit codes: 0 ok, whatever the diagnostics say, 64 usage, 65 the file cannot be read or a resource in it is broken
+    (what could be read is printed all the same), 78 bad policy.
 
     Args:
         file: the file, or - for standard input.
@@ -39,6 +47,10 @@ def run(
     from pipeline.standalone import apisix_yaml  # noqa: PLC0415 - only for one format
     from producers.source import Changes  # noqa: PLC0415 - slow to import
 
+    try:
+        check_view(view)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
     chosen_policy = read_policy(policy)
     parsed = _load(file)
     changes = Changes(parsed.resources, is_complete=True, source=file, notes=parsed.notes)
@@ -50,7 +62,9 @@ def run(
     else:
         sys.stdout.write(apisix_yaml(offline.objects()))
         sys.stderr.write(diagnostic_lines(diagnostics))
-    _report(parsed, [str(problem) for problem in (*parsed.problems, *offline.problems)])
+    problems = [*parsed.problems, *offline.problems]
+    if problems:
+        raise BadInputError("; ".join(str(problem) for problem in problems))
 
 
 def _load(file: str) -> ParsedFile:
@@ -60,10 +74,3 @@ def _load(file: str) -> ParsedFile:
     if not parsed.resources and parsed.problems:
         raise BadInputError("; ".join(str(problem) for problem in parsed.problems))
     return parsed
-
-
-def _report(parsed: ParsedFile, problems: list[str]) -> None:
-    for note in parsed.notes:
-        sys.stderr.write(f"meshferry: {note.code} {note.name} {note.path}: {note.message}\n")
-    if problems:
-        raise BadInputError("; ".join(problems))

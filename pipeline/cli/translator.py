@@ -6,11 +6,11 @@ import logging
 from typing import TYPE_CHECKING
 
 from pipeline.cli.policy import policy_from
-from pipeline.cli.role_options import SettingsFile, Views, chosen_views, log_url, settings_from
-from pipeline.log import Log, open_log
+from pipeline.cli.role_options import SettingsFile, Views, chosen_views, configured_log, settings_from
 from pipeline.version import build_version
 
 if TYPE_CHECKING:
+    from pipeline.log import Log
     from pipeline.settings import Settings
     from translators.runner import TranslatorOptions
 
@@ -19,6 +19,14 @@ logger = logging.getLogger(__name__)
 
 async def run(*, settings: SettingsFile = "", view: Views = None) -> None:
     """Translate units into bundles until stopped. Run as many as you like: they share the views.
+
+    Holds no state of its own; a log that is away is waited for. Create the topics first with `meshferry topics apply`:
+
+    ```sh
+    meshferry translator --settings meshferry.yaml
+    ```
+
+    Exit codes: 0 stopped by a signal, 64 usage, 78 bad configuration or a missing topic.
 
     Args:
         settings: settings file.
@@ -29,7 +37,7 @@ async def run(*, settings: SettingsFile = "", view: Views = None) -> None:
     tree = settings_from(settings)
     views = chosen_views(tree, view)
     logger.info("translator: views %s on %s", ", ".join(views), tree.log.url)
-    await run_translator(translator_options(tree, views, open_log(log_url(tree))))
+    await run_translator(translator_options(tree, views, configured_log(tree)))
 
 
 def translator_options(settings: Settings, views: list[str], log: Log) -> TranslatorOptions:

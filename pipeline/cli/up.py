@@ -8,6 +8,7 @@ import logging
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import quote
 
 import msgspec
 from cyclopts import Parameter
@@ -23,16 +24,16 @@ from pipeline.settings import (
     LogSettings,
     SealSettings,
     Settings,
+    SettingsError,
     SourceSettings,
     ViewSettings,
     XDSSettings,
-    check_settings,
     host_port,
 )
 from pipeline.telemetry import configure_logging
 from pipeline.topics import view_specs
 from schemas.codec import decode
-from schemas.keys import TopicKind, topic, unit_key
+from schemas.keys import TopicKind, check_view, topic, unit_key
 from schemas.records import Bundle, UnitKind
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ READY_TIMEOUT_S = 30.0
 
 async def run(
     file: str = "",
+    /,
     *,
     xds: str = "",
     node_id: str = "",
@@ -57,7 +59,15 @@ async def run(
     """Run everything in one process on the embedded log, and print what APISIX needs to use it.
 
     The source is an Envoy file (bootstrap, discovery file, resource list or config_dump; read again when it changes) or
-    an ADS server. Stop with Ctrl-C; the next start goes on from the state directory.
+    an ADS server. A source that is broken or away leaves the last good state in force. Stop with Ctrl-C; the next start
+    goes on from the state directory.
+
+    ```sh
+    meshferry up envoy.yaml --view edge --etcd-listen 127.0.0.1:2379 --state ./state
+    ```
+
+    Exit codes: 0 stopped by a signal, 1 the port or the state directory is taken, 64 usage, 78 the state directory, the
+    log in it or the policy cannot be used.
 
     Args:
         file: the Envoy file.
@@ -85,27 +95,42 @@ def up_settings(
     """Give the settings that the flags stand for, and make the state directory.
 
     Raises:
-        UsageError: not exactly one source, or an ADS server without a node id.
+        UsageError: not exactly one source, an ADS server without a node id, or a value that is none.
+        SettingsError: the state directory cannot be made, or the policy file cannot be used.
     """
-    if bool(file) == bool(xds):
-        raise UsageError("give either an Envoy file or --xds HOST:PORT; see `meshferry up --help`")
-    if xds and not node_id:
-        raise UsageError("--xds needs --node-id, the identity that the control plane knows this view by")
+    _check_flags(file, xds=xds, node_id=node_id, etcd_listen=etcd_listen, view=view)
     if file:
         source = SourceSettings(file=str(Path(file).absolute()))
     else:
         source = SourceSettings(xds=XDSSettings(server=xds, node_id=node_id))
+    chosen_policy = msgspec.to_builtins(read_policy(policy))
     state = state.absolute()
-    state.mkdir(parents=True, exist_ok=True)
-    return check_settings(
-        Settings(
-            log=LogSettings(url=f"sqlite://{state}/log.db"),
-            views={view: ViewSettings(source=source, policy=msgspec.to_builtins(read_policy(policy)))},
-            seal=SealSettings(directory=str(state / "keys")),
-            agent=AgentSettings(view=view, listen=etcd_listen, state=str(state / "agent")),
-        ),
-        "flags",
+    try:
+        state.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(f"--state {state}: {error.strerror}; choose a directory that can be written") from error
+    return Settings(
+        log=LogSettings(url=f"sqlite://{quote(str(state))}/log.db"),
+        views={view: ViewSettings(source=source, policy=chosen_policy)},
+        seal=SealSettings(directory=str(state / "keys")),
+        agent=AgentSettings(view=view, listen=etcd_listen, state=str(state / "agent")),
     )
+
+
+def _check_flags(file: str, *, xds: str, node_id: str, etcd_listen: str, view: str) -> None:
+    if bool(file) == bool(xds):
+        raise UsageError("give either an Envoy file or --xds HOST:PORT; see `meshferry up --help`")
+    if xds and not node_id:
+        raise UsageError("--xds needs --node-id, the identity that the control plane knows this view by")
+    if node_id and not xds:
+        raise UsageError("--node-id goes with --xds HOST:PORT; a file needs none")
+    try:
+        host_port(etcd_listen, "--etcd-listen")
+        if xds:
+            host_port(xds, "--xds")
+        check_view(view)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
 
 
 async def _run_roles(settings: Settings, view: str, log: Log) -> None:
@@ -113,18 +138,22 @@ async def _run_roles(settings: Settings, view: str, log: Log) -> None:
     from producers.runner import run as run_producer  # noqa: PLC0415 - loaded by this command only
     from translators.runner import run as run_translator  # noqa: PLC0415 - loaded by this command only
 
+    address: asyncio.Future[tuple[str, int]] = asyncio.get_running_loop().create_future()
+
+    def started(host: str, port: int) -> None:
+        logger.info("etcd v3 on %s:%d", host, port)
+        address.set_result((host, port))
+
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(run_producer(producer_options(settings, view, log)))
         tasks.create_task(run_translator(translator_options(settings, [view], log)))
-        tasks.create_task(serve(agent_options(settings, view, log), started=_say_started))
-        tasks.create_task(_print_instructions(settings, view, log))
+        tasks.create_task(serve(agent_options(settings, view, log), started=started))
+        tasks.create_task(_print_instructions(settings, view, log, address))
 
 
-def _say_started(host: str, port: int) -> None:
-    logger.info("etcd v3 on %s:%d", host, port)
-
-
-async def _print_instructions(settings: Settings, view: str, log: Log) -> None:
+async def _print_instructions(
+    settings: Settings, view: str, log: Log, address: asyncio.Future[tuple[str, int]]
+) -> None:
     """Print the snippet once the bundle that knows the ports is there; say so if that takes long."""
     key = unit_key(UnitKind.VIEW)
     bundles = topic(settings.log.prefix, view, TopicKind.BUNDLES)
@@ -136,7 +165,7 @@ async def _print_instructions(settings: Settings, view: str, log: Log) -> None:
             "nothing translated after %.0f s: the source has not given a complete state yet", READY_TIMEOUT_S
         )
         manifest = await _first_manifest(log, bundles, key)
-    sys.stdout.write(instructions(settings, manifest))
+    sys.stdout.write(instructions(manifest, await address, settings.agent.prefix))
     sys.stdout.flush()
 
 
@@ -148,13 +177,18 @@ async def _first_manifest(log: Log, bundles: str, key: str) -> str:
     raise AssertionError("a log is followed for ever")
 
 
-def instructions(settings: Settings, manifest: str) -> str:
-    """Write what a user does next: the snippet for APISIX and a line that shows the keys."""
+def instructions(manifest: str, address: tuple[str, int], prefix: str) -> str:
+    """Write what a user does next: the snippet for APISIX and a line that shows the keys.
+
+    Args:
+        manifest: of the bundle of the view.
+        address: host and port of the etcd API.
+        prefix: the etcd prefix.
+    """
     from translators.bootstrap import config_yaml  # noqa: PLC0415 - loaded by this command only
 
-    host, port = host_port(settings.agent.listen, "agent.listen")
+    host, port = address
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-    prefix = settings.agent.prefix
     key, end = (base64.b64encode(f"{prefix}{last}".encode()).decode() for last in ("/", "0"))
     curl = f'curl -s {url}/v3/kv/range -d \'{{"key":"{key}","range_end":"{end}"}}\''
     return f"{config_yaml(manifest, [url], prefix)}\n# Show the keys:\n{curl}\n"

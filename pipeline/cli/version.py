@@ -14,6 +14,12 @@ from schemas import codec
 def run(*, output: Annotated[Format, Parameter(name=["-o", "--output"])] = "table") -> None:
     """Print the version, and the fingerprints of the record schemas this build writes.
 
+    ```sh
+    meshferry version -o json
+    ```
+
+    Exit codes: 0 ok, 64 usage.
+
     Args:
         output: table, json or yaml.
     """

@@ -43,7 +43,7 @@ def read_file(path: Path, max_bytes: int) -> bytes | SourceProblem:
             data = file.read(max_bytes + 1)
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        return SourceProblem(str(path), reason, "check the path and its permissions; the last good state stays")
+        return SourceProblem(str(path), reason, "check the path and its permissions")
     return data if len(data) <= max_bytes else too_large(str(path), max_bytes)
 
 

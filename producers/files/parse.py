@@ -25,7 +25,7 @@ MAX_REPORTED = 20
 REDACTED = b"[redacted]"
 NAMED = frozenset({xds.CLUSTER, xds.CLUSTER_LOAD_ASSIGNMENT, xds.SECRET})
 """Types whose resources are found by name only: without one they are nothing."""
-KEEPS = "correct it; the last good state stays"
+REMEDY = "correct it"
 
 
 class ParsedFile(NamedTuple):
@@ -55,9 +55,9 @@ def parse(
         layout = read_layout(tree)
         return _Parser(data, source, read, is_strict=is_strict and layout.is_static).parse(layout)
     except UnreadableDocumentError as error:
-        return ParsedFile((), (), (SourceProblem(_place(source, error.line), str(error), KEEPS),))
+        return ParsedFile((), (), (SourceProblem(_place(source, error.line), str(error), REMEDY),))
     except (UnknownLayoutError, TooLargeError) as error:
-        return ParsedFile((), (), (SourceProblem(source, str(error), KEEPS),))
+        return ParsedFile((), (), (SourceProblem(source, str(error), REMEDY),))
 
 
 class _Parser:
@@ -133,7 +133,7 @@ class _Parser:
     def _problem(self, path: Path, message: str) -> None:
         if len(self._problems) < MAX_REPORTED:
             place = f"{_place(self._source, line_of(self._data, path))}: {shown(path)}"
-            self._problems.append(SourceProblem(place, message, KEEPS))
+            self._problems.append(SourceProblem(place, message, REMEDY))
 
 
 def _unknown_field(misfit: Misfit, located: Located, name: str) -> Note:

@@ -96,7 +96,7 @@ async def test_a_broken_file_is_a_problem_and_then_good_again(watched: Watched):
 async def test_a_file_that_goes_away_is_a_problem_not_an_empty_set(watched: Watched):
     await watched.said()
     problem = await watched.said_after(watched.path.unlink)
-    remedy = "(check the path and its permissions; the last good state stays)"
+    remedy = "(check the path and its permissions)"
     assert str(problem) == f"{watched.path}: No such file or directory {remedy}"
     assert await watched.said_after(lambda: watched.replace(TWO)) == ["two"]
 
