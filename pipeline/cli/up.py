@@ -19,6 +19,7 @@ from pipeline.cli.policy import read_policy
 from pipeline.cli.producer import producer_options
 from pipeline.cli.translator import translator_options
 from pipeline.log import open_log
+from pipeline.log.upkeep import keep_compact
 from pipeline.settings import (
     AgentSettings,
     LogSettings,
@@ -37,11 +38,15 @@ from schemas.keys import TopicKind, check_view, topic, unit_key
 from schemas.records import Bundle, UnitKind
 
 if TYPE_CHECKING:
-    from pipeline.log import Log
+    from collections.abc import Sequence
+
+    from pipeline.log import Log, Record
 
 logger = logging.getLogger(__name__)
 
 READY_TIMEOUT_S = 30.0
+DECODE = """python3 -c 'import base64, json, sys
+[print(base64.b64decode(kv["key"]).decode()) for kv in json.load(sys.stdin)["kvs"]]'""".replace("\n", "; ")
 
 
 async def run(
@@ -149,6 +154,7 @@ async def _run_roles(settings: Settings, view: str, log: Log) -> None:
         tasks.create_task(run_translator(translator_options(settings, [view], log)))
         tasks.create_task(serve(agent_options(settings, view, log), started=started))
         tasks.create_task(_print_instructions(settings, view, log, address))
+        tasks.create_task(keep_compact(log, [topic(settings.log.prefix, view, kind) for kind in TopicKind]))
 
 
 async def _print_instructions(
@@ -159,22 +165,34 @@ async def _print_instructions(
     bundles = topic(settings.log.prefix, view, TopicKind.BUNDLES)
     try:
         async with asyncio.timeout(READY_TIMEOUT_S):
-            manifest = await _first_manifest(log, bundles, key)
+            manifest = await _newest_manifest(log, bundles, key)
     except TimeoutError:
         logger.warning(
             "nothing translated after %.0f s: the source has not given a complete state yet", READY_TIMEOUT_S
         )
-        manifest = await _first_manifest(log, bundles, key)
+        manifest = await _newest_manifest(log, bundles, key)
     sys.stdout.write(instructions(manifest, await address, settings.agent.prefix))
     sys.stdout.flush()
 
 
-async def _first_manifest(log: Log, bundles: str, key: str) -> str:
-    async for batch in log.follow(bundles, (await log.ends(bundles)).start):
-        for record in batch:
-            if record.key == key and record.value is not None:
-                return decode(record.value, Bundle).manifest
+async def _newest_manifest(log: Log, bundles: str, key: str) -> str:
+    """Give the manifest of the newest bundle of the view; wait while there is none."""
+    start = (await log.ends(bundles)).start
+    manifest = ""
+    async for batch in log.read(bundles, start):
+        start = batch[-1].offset + 1
+        manifest = _manifest_in(batch, key) or manifest
+    if manifest:
+        return manifest
+    async for batch in log.follow(bundles, start):
+        if manifest := _manifest_in(batch, key):
+            return manifest
     raise AssertionError("a log is followed for ever")
+
+
+def _manifest_in(batch: Sequence[Record], key: str) -> str:
+    values = [record.value for record in batch if record.key == key and record.value is not None]
+    return decode(values[-1], Bundle).manifest if values else ""
 
 
 def instructions(manifest: str, address: tuple[str, int], prefix: str) -> str:
@@ -188,7 +206,8 @@ def instructions(manifest: str, address: tuple[str, int], prefix: str) -> str:
     from translators.bootstrap import config_yaml  # noqa: PLC0415 - loaded by this command only
 
     host, port = address
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - a wildcard is nowhere to connect to
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     key, end = (base64.b64encode(f"{prefix}{last}".encode()).decode() for last in ("/", "0"))
     curl = f'curl -s {url}/v3/kv/range -d \'{{"key":"{key}","range_end":"{end}"}}\''
-    return f"{config_yaml(manifest, [url], prefix)}\n# Show the keys:\n{curl}\n"
+    return f"{config_yaml(manifest, [url], prefix)}\n# Show the keys (etcd speaks base64):\n{curl} | {DECODE}\n"
