@@ -117,6 +117,9 @@ class Follower:
 
     async def _follow(self) -> None:
         ends = await self._log.ends(self._topic)
+        if ends.next == ends.start:
+            await self._wait_for_first(ends.start)
+            ends = await self._log.ends(self._topic)
         self.target_offset = ends.next - 1
         provenance = self._replica.store.image.provenance
         genesis = await self._genesis(ends.start)
@@ -131,6 +134,12 @@ class Follower:
         async with _closing(self._log.follow(self._topic, next_offset)) as batches:
             async for batch in batches:
                 await self._replay(batch)
+
+    async def _wait_for_first(self, start: int) -> None:
+        """Wait until the topic has a record at all; what was served before is served on (law 7)."""
+        LOGGER.info("%s: empty so far, waiting for a translator", self._topic)
+        async with _closing(self._log.follow(self._topic, start)) as batches:
+            await anext(batches)
 
     async def _genesis(self, start: int) -> Genesis | None:
         """Read the genesis, the topic's first record; None if that cannot be read."""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING
 
 import pytest
@@ -101,6 +102,18 @@ async def test_an_empty_topic_is_no_state_until_its_first_unit(follow):
     assert not bed.store.image.is_ready
     await shop.route("1")
     await bed.until(lambda: bed.store.image.is_ready)
+
+
+async def test_a_topic_without_any_record_is_waited_for_without_alarm(follow, caplog: pytest.LogCaptureFixture):
+    shop = Shop()
+    shop.log.create_again(BUNDLES)
+    with caplog.at_level(logging.INFO):
+        bed = follow(shop)
+        await bed.until(lambda: "empty so far" in caplog.text)
+        await shop.open()
+        await shop.route("1")
+        await bed.until(lambda: bed.follower.is_live and bed.routes() == {"1": 1})
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
 async def test_a_topic_without_genesis_is_waited_for(follow, caplog: pytest.LogCaptureFixture):
