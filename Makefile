@@ -4,9 +4,10 @@ BIN := .venv/bin
 PACKAGES := producers translators sinks agent schemas pipeline
 CORPUS ?= ../shared/corpus
 UP_FLAGS ?=
+SEEDS ?= 20
 
 .DEFAULT_GOAL := help
-.PHONY: help up check test golden corpus bench docs lock clean wheel
+.PHONY: help up check test torture golden corpus bench docs lock clean wheel
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +24,9 @@ check: .venv/dev.stamp ## linters, types, import contracts, generated files
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python -m pipeline.docs --check
+
+torture: .venv/dev.stamp ## kill -9 everything at random, SEEDS=N times
+	MESHFERRY_TORTURE_SEEDS=$(SEEDS) $(BIN)/python -m pytest tests/e2e/test_torture.py
 
 golden: .venv/dev.stamp ## rewrite the wanted half of every golden case; read the diff
 	$(BIN)/python -m tests.golden.rewrite
