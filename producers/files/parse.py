@@ -9,7 +9,9 @@ from producers.files.data_source import fill_data_sources
 from producers.files.document import UnreadableDocumentError, line_of, read_tree, shown
 from producers.files.fit import Budget, TooLargeError, fit
 from producers.files.layout import UnknownLayoutError, read_layout
+from producers.files.route_fault import mend
 from producers.source import Note, ResourceChange, SourceProblem
+from producers.traversal import rewrite
 from schemas import xds
 
 if TYPE_CHECKING:
@@ -18,10 +20,13 @@ if TYPE_CHECKING:
     from producers.files.document import Path
     from producers.files.fit import Fitted, Misfit
     from producers.files.layout import Layout, Located
+    from producers.files.route_fault import Fault
 
 NODES_PER_BYTE = 4
 MIN_NODES = 1_000_000
 MAX_REPORTED = 20
+ROUTING = frozenset({xds.LISTENER, xds.ROUTE_CONFIGURATION})
+ROUTE_CONFIGURATION = xds.ROUTE_CONFIGURATION.rpartition("/")[2]
 REDACTED = b"[redacted]"
 NAMED = frozenset({xds.CLUSTER, xds.CLUSTER_LOAD_ASSIGNMENT, xds.SECRET})
 """Types whose resources are found by name only: without one they are nothing."""
@@ -86,6 +91,7 @@ class _Parser:
         self._report(fitted, located, name)
         if fitted.message is None:
             return
+        self._mend(fitted.message, located, name)
         if reads_files and self._read is not None:
             self._fill(fitted.message, located, self._read)
         if (
@@ -129,6 +135,13 @@ class _Parser:
                 self._problem((*located.path, *misfit.path), misfit.message)
             else:
                 self._notes.append(_unknown_field(misfit, located, name))
+
+    def _mend(self, message: xds.Message, located: Located, name: str) -> None:
+        if located.type_url in ROUTING:
+            faults: list[Fault] = []
+            rewrite(message, ROUTE_CONFIGURATION, lambda found: faults.extend(mend(found)))
+            for fault in faults:
+                self._complain(located, name, f"RouteConfiguration {fault}")
 
     def _problem(self, path: Path, message: str) -> None:
         if len(self._problems) < MAX_REPORTED:

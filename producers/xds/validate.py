@@ -83,7 +83,22 @@ def _check_listener(listener: xds.Message) -> str:
     return "address is missing"
 
 
-_CHECKS: Mapping[str, Callable[[xds.Message], str]] = {xds.CLUSTER: _check_cluster, xds.LISTENER: _check_listener}
+def _check_route_configuration(route_configuration: xds.Message) -> str:
+    """A domain chooses one virtual host, whatever its case (Envoy's RouteMatcher)."""
+    seen: set[str] = set()
+    for index, virtual_host in enumerate(route_configuration.virtual_hosts):
+        for place, domain in enumerate(virtual_host.domains):
+            if domain.lower() in seen:
+                return f"virtual_hosts[{index}].domains[{place}] stands twice"
+            seen.add(domain.lower())
+    return ""
+
+
+_CHECKS: Mapping[str, Callable[[xds.Message], str]] = {
+    xds.CLUSTER: _check_cluster,
+    xds.LISTENER: _check_listener,
+    xds.ROUTE_CONFIGURATION: _check_route_configuration,
+}
 
 
 def _faults(message: xds.Message, path: str) -> Iterator[str]:

@@ -180,3 +180,42 @@ def test_what_is_no_envoy_file_says_so_in_one_line(document, message):
 @pytest.mark.parametrize("document", ["static_resources:", "resources: {}", "resources: []", "configs: []"])
 def test_a_file_without_resources_is_good_and_empty(document):
     assert parsed(document, is_strict=True) == ((), (), ())
+
+
+ROUTES = {
+    "name": "rc",
+    "virtual_hosts": [
+        {"name": name, "domains": ["*"], "routes": [{"match": match, "route": {"cluster": "c"}}]}
+        for name, match in (("v", {"prefix": "/"}), ("w", {"newer_path": "/"}))
+    ],
+}
+
+
+def test_routes_that_no_client_could_use_are_left_out_and_noted():
+    found = parsed({"resources": {xds.ROUTE_CONFIGURATION: [ROUTES]}})
+    assert lines(found) == []
+    assert [(note.code, note.name, note.message) for note in found.notes] == [
+        ("CFG-UNKNOWN-FIELD", "rc", "RouteMatch has no field newer_path"),
+        (
+            "CFG-INVALID",
+            "rc",
+            "RouteConfiguration rc: virtual_hosts[1].domains: * stands twice; the first virtual host has it",
+        ),
+        (
+            "CFG-INVALID",
+            "rc",
+            "RouteConfiguration rc: virtual_hosts[1].routes[0].match: no path to match; the route is left out",
+        ),
+    ]
+    assert [len(virtual_host.routes) for virtual_host in found.resources[0].body.virtual_hosts] == [1, 0]
+
+
+def test_inline_routes_of_a_bootstrap_are_looked_at_too():
+    manager = {"@type": xds.HTTP_CONNECTION_MANAGER, "stat_prefix": "x", "route_config": ROUTES}
+    listener = {"name": "l", "filter_chains": [{"filters": [{"name": "h", "typed_config": manager}]}]}
+    found = parsed({"static_resources": {"listeners": [listener]}}, is_strict=True)
+    place = "envoy.yaml:1: static_resources.listeners[0]: RouteConfiguration rc: virtual_hosts[1]"
+    assert [line.removesuffix(" (correct it)") for line in lines(found)[1:]] == [
+        f"{place}.domains: * stands twice; the first virtual host has it",
+        f"{place}.routes[0].match: no path to match; the route is left out",
+    ]

@@ -93,6 +93,14 @@ def test_an_any_of_an_unknown_type_is_no_fault():
     assert fault_of(message) == ""
 
 
+def test_a_domain_chooses_one_virtual_host():
+    message = routes("x")
+    message.virtual_hosts.add(name="w", domains=["a.example", "b.example"])
+    assert fault_of(message) == ""
+    message.virtual_hosts.add(name="z", domains=["c.example", "A.example"])
+    assert fault_of(message) == "virtual_hosts[2].domains[1] stands twice"
+
+
 def test_maps_are_looked_into():
     message = routes("x")
     message.typed_per_filter_config["f"].type_url = xds.CLUSTER
