@@ -16,9 +16,11 @@ from schemas.keys import check_view
 if TYPE_CHECKING:
     from producers.files.parse import ParsedFile
 
+STANDARD_INPUT = "-"
+
 
 def run(
-    file: str,
+    file: Annotated[str, Parameter(allow_leading_hyphen=True)],  # else `-` is taken for an option
     /,
     *,
     to: Literal["etcd", "standalone"] = "etcd",
@@ -47,6 +49,8 @@ def run(
     from pipeline.standalone import apisix_yaml  # noqa: PLC0415 - only for one format
     from producers.source import Changes  # noqa: PLC0415 - slow to import
 
+    if file.startswith("-") and file != STANDARD_INPUT:
+        raise UsageError(f"Unknown option: {file}; see `meshferry translate --help`")
     try:
         check_view(view)
     except ValueError as error:
@@ -70,7 +74,7 @@ def run(
 def _load(file: str) -> ParsedFile:
     from producers.files.load import load  # noqa: PLC0415 - slow to import
 
-    parsed = load(sys.stdin.buffer.read() if file == "-" else Path(file))
+    parsed = load(sys.stdin.buffer.read() if file == STANDARD_INPUT else Path(file))
     if not parsed.resources and parsed.problems:
         raise BadInputError("; ".join(str(problem) for problem in parsed.problems))
     return parsed
