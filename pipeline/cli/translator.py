@@ -36,8 +36,9 @@ async def run(*, settings: SettingsFile = "", view: Views = None) -> None:
 
     tree = settings_from(settings)
     views = chosen_views(tree, view)
+    options = translator_options(tree, views, configured_log(tree))  # refuses a URL with a password before it is logged
     logger.info("translator: views %s on %s", ", ".join(views), tree.log.url)
-    await run_translator(translator_options(tree, views, configured_log(tree)))
+    await run_translator(options)
 
 
 def translator_options(settings: Settings, views: list[str], log: Log) -> TranslatorOptions:
