@@ -85,6 +85,10 @@ class Meshferry:
         self._process.kill()
         self._wait()
 
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal."""
+        self._process.send_signal(number)
+
     def stop(self) -> int:
         """End it as systemd would."""
         if self._process.poll() is None:
