@@ -21,6 +21,7 @@ from schemas.records import (
     Bundle,
     Freeze,
     Genesis,
+    Held,
     NodeStatus,
     Record,
     Release,
@@ -37,10 +38,11 @@ TYPES: dict[str, type[Record]] = {
     "freeze": Freeze,
     "release": Release,
     "approval": Approval,
+    "held": Held,
 }
 _NAMES = {record_type: name for name, record_type in TYPES.items()}
 
-T = TypeVar("T", Unit, Bundle, Genesis, NodeStatus, Freeze, Release, Approval)
+T = TypeVar("T", Unit, Bundle, Genesis, NodeStatus, Freeze, Release, Approval, Held)
 
 
 class UnreadableRecordError(ValueError):

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from schemas.records import UnitKind
+
+if TYPE_CHECKING:
+    from schemas.records import HeldKind
 
 GENESIS_KEY = "@genesis"
 DEFAULT_PREFIX = "meshferry."
@@ -57,6 +61,16 @@ def any_host_key(listener: str, chain: str, route_config: str) -> str:
     It ends in a bare `*`, which `unit_key` never writes: a virtual host really named `*` has a key of its own.
     """
     return unit_key(UnitKind.HTTP, listener, chain, route_config) + "/*"
+
+
+def held_key(kind: HeldKind) -> str:
+    """Name the control record of a hold; a view has at most one of each kind."""
+    return f"held/{kind}"
+
+
+def approval_key(fingerprint: str) -> str:
+    """Name the control record of an approval; the producer that has dealt with it deletes it."""
+    return f"approval/{fingerprint}"
 
 
 def _escape(part: str) -> str:

@@ -172,5 +172,30 @@ class Approval(msgspec.Struct, frozen=True):
     time_ms: int
 
 
-Record = Unit | Bundle | Genesis | NodeStatus | Freeze | Release | Approval
-RecordName = Literal["Unit", "Bundle", "Genesis", "NodeStatus", "Freeze", "Release", "Approval"]
+class HeldKind(StrEnum):
+    """What a hold keeps back."""
+
+    REMOVALS = "removals"
+    """Units that the source no longer has."""
+    ENDPOINTS = "endpoints"
+    """Clusters that would lose all usable endpoints."""
+    FLAPPING = "flapping"
+    """Resources that change to and fro."""
+
+
+class Held(msgspec.Struct, frozen=True):
+    """Control record: a change that the producer holds back, key = `held/<kind>`."""
+
+    fingerprint: str
+    kind: HeldKind
+    names: tuple[str, ...]
+    """Unit keys, cluster names, or type and name of resources; sorted, at most 1000."""
+    count: int
+    published_count: int
+    recent_count: int
+    since_ms: int
+    reason: str
+
+
+Record = Unit | Bundle | Genesis | NodeStatus | Freeze | Release | Approval | Held
+RecordName = Literal["Unit", "Bundle", "Genesis", "NodeStatus", "Freeze", "Release", "Approval", "Held"]

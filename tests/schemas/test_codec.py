@@ -17,6 +17,8 @@ from schemas.records import (
     EtcdObject,
     Freeze,
     Genesis,
+    Held,
+    HeldKind,
     NodeStatus,
     Provenance,
     RejectedUnit,
@@ -68,6 +70,15 @@ RECORDS = {
     "freeze": st.builds(Freeze, text, longs, st.booleans()),
     "release": st.builds(Release, longs, longs, st.integers(0, 100), st.dictionaries(text, text, max_size=2)),
     "approval": st.builds(Approval, text, text, longs),
+    "held": st.builds(
+        Held,
+        text,
+        st.sampled_from(HeldKind),
+        st.lists(text, max_size=3).map(tuple),
+        *[st.integers(0, 9)] * 3,
+        longs,
+        text,
+    ),
 }
 
 
