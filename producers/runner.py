@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from pipeline.backoff import Backoff
 from pipeline.headers import new_traceparent, record_headers
 from pipeline.log import BrokenTopicError, LogUnreachableError, NewRecord
-from pipeline.topics import MAX_MESSAGE_BYTES
+from pipeline.topics import MAX_MESSAGE_BYTES, refuse_unfit, view_specs
 from producers.publication import Publication
 from producers.source import Changes
 from producers.units import Removal
@@ -70,7 +70,8 @@ async def run(options: ProducerOptions) -> None:
 
     Raises:
         WriterFencedError: another producer of this view has started; this one must stop.
-        BrokenTopicError: the units topic is missing or holds records this build cannot read.
+        BrokenTopicError: the units topic is missing, would lose records (cleanup.policy), or holds records this build
+            cannot read.
     """
     outputs: _Outputs = asyncio.Queue(maxsize=1)
     following = asyncio.create_task(_follow(options, outputs))
@@ -119,6 +120,8 @@ class _Producer:
 
     async def publish(self, log: Log, backoff: Backoff) -> None:
         """Bring the log to the state of the source and keep it there."""
+        specs = [spec for spec in view_specs(self._options.prefix, self._options.view) if spec.name == self._units]
+        refuse_unfit(specs, await log.describe([self._units]))
         writer = await log.writer(f"meshferry-producer-{self._options.view}")
         published = await self._read_back(log, writer)
         await self._write(writer, self._publication.resume(published, _now_ms()))

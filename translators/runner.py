@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from pipeline.backoff import Backoff
 from pipeline.headers import derived_headers
 from pipeline.log import LogUnreachableError, NewRecord, WriterFencedError
-from pipeline.topics import MAX_MESSAGE_BYTES
+from pipeline.topics import MAX_MESSAGE_BYTES, refuse_unfit, view_specs
 from schemas.codec import decode, encode
 from schemas.keys import GENESIS_KEY, TopicKind, revision_of, topic
 from schemas.records import Genesis
@@ -57,7 +57,11 @@ class TranslatorOptions:
 
 
 async def run(options: TranslatorOptions) -> None:
-    """Translate until cancelled; a log that goes away is waited for."""
+    """Translate until cancelled; a log that goes away is waited for.
+
+    Raises:
+        BrokenTopicError: a topic is missing, or would lose records (cleanup.policy).
+    """
     backoff = Backoff(BACKOFF_BASE_S, BACKOFF_CAP_S, random.random)
     while True:
         try:
@@ -71,6 +75,8 @@ async def run(options: TranslatorOptions) -> None:
 
 async def _translate(log: Log, options: TranslatorOptions, backoff: Backoff) -> None:
     worker = Worker(options)
+    specs = [spec for view in options.policies for spec in view_specs(options.prefix, view)]
+    refuse_unfit(specs, await log.describe([spec.name for spec in specs]))
     for units in worker.sinks:
         await worker.learn(log, units)
     transform = log.transform(worker.sinks, options.group, worker.step)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sqlite3
 from typing import TYPE_CHECKING
 
 import pytest
@@ -25,6 +26,18 @@ def test_a_missing_topic_is_78_with_the_command_that_creates_it(meshferry: Meshf
         "meshferry: meshferry.edge.units: no such topic; create it with `meshferry topics apply`"
     )
     assert "Traceback" not in found.err
+
+
+@pytest.mark.parametrize("role", ["producer", "translator"])
+def test_a_topic_with_a_wrong_cleanup_policy_is_78(meshferry: Meshferry, settings: Path, tmp_path: Path, role: str):
+    meshferry("topics", "apply", "--settings", settings, "-o", "json")
+    connection = sqlite3.connect(tmp_path / "log.db")
+    connection.execute("UPDATE topic_config SET value = 'delete' WHERE name = 'cleanup.policy'")
+    connection.commit()
+    connection.close()
+    found = meshferry(role, "--settings", settings)
+    assert found.code == 78
+    assert "meshferry.edge.units: cleanup.policy is delete, needs compact; set it with" in found.err.splitlines()[-1]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
