@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from producers.cut_cluster import cut_cluster, cut_secrets
 from producers.cut_http import chosen_virtual_hosts, cut_references, cut_route_configuration, reference_clusters
 from producers.cut_view import cut_view
+from producers.image import ResourceKey
 from schemas import xds
 from schemas.records import Resource, Role, UnitKind
 
@@ -88,7 +89,8 @@ def _stream(name: UnitName, index: Index) -> Resources:
 
 
 def _view(_: UnitName, index: Index) -> Resources:
-    return cut_view(((listener, facts.stub) for listener, facts in index.listeners.items()), index.others)
+    awaited = {ResourceKey(xds.ROUTE_CONFIGURATION, name) for name in index.awaited()}
+    return cut_view(((listener, facts.stub) for listener, facts in index.listeners.items()), index.others | awaited)
 
 
 CUTS: dict[UnitKind, Callable[[UnitName, Index], Resources]] = {

@@ -52,7 +52,7 @@ def cut_view(stubs: Iterable[tuple[str, bytes]], others: Iterable[ResourceKey]) 
 
     Args:
         stubs: name and stub of every listener.
-        others: resources of types that no other unit holds.
+        others: resources of types that no other unit holds, and RouteConfigurations that are awaited.
     """
     listeners = [Resource(Role.SUBJECT, xds.LISTENER, name, stub) for name, stub in sorted(stubs)]
     return (*listeners, *(Resource(Role.SIBLING, key.type_url, key.name, b"") for key in sorted(others)))

@@ -84,6 +84,12 @@ class Index:
             return False
         return chain.http.table not in self.routes.tables
 
+    def awaited(self) -> set[str]:
+        """Give the RouteConfigurations that chains name and that are not known."""
+        chains = (chain for facts in self.listeners.values() for chain in facts.chains.values())
+        tables = {chain.http.table for chain in chains if chain.http is not None and chain.http.table is not None}
+        return {table.name for table in tables if table not in self.routes.tables}
+
     def _replay_secret(self, name: str) -> set[UnitName]:
         dirty = {UnitName(UnitKind.SECRET, (name,))}
         dirty |= {UnitName(UnitKind.CLUSTER, (cluster,)) for cluster in self._cluster_secrets.owners(name)}
@@ -114,7 +120,8 @@ class Index:
         key = TableKey(name)
         entry = self.image.get(xds.ROUTE_CONFIGURATION, name)
         before = self.routes.tables.get(key)
-        return self.routes.replace_table(key, None if entry is None else read_table(entry.message, before))
+        dirty = self.routes.replace_table(key, None if entry is None else read_table(entry.message, before))
+        return dirty | {self.view} if (before is None) != (entry is None) else dirty
 
     def _replay_other(self, key: ResourceKey) -> set[UnitName]:
         if self.image.get(*key) is None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from schemas import xds
-from schemas.records import Role
+from schemas.records import Role, Severity
 from translators import dispatch
 from translators.etcd_object import build_object
 from translators.ids import label, object_name
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 MAX_VARIANTS = 4
 """More variants than this, or more than one with health checks, are worth a CL-VARIANTS (mapping.md section 9)."""
+_EMPTY = "the cluster answers 503"
+_FILL = "give the cluster endpoints"
 L7_TIMEOUT_S = 60
 """Send and read timeout of an upstream; routes bring their own (mapping.md section 5.6)."""
 
@@ -76,11 +78,24 @@ def _assignment(view: UnitView, cluster: xds.Message) -> xds.Message | None:
 
 
 def _endpoints(assignment: xds.Message | None, draft: UpstreamDraft, at: Where, findings: Findings) -> list[Endpoint]:
+    if _has_no_endpoints(assignment, draft):
+        findings.report("EP-PENDING", at, value="no endpoints", severity=Severity.INFO, effect=_EMPTY, remedy=_FILL)
     if assignment is not None:
         return read_endpoints(assignment, Where(xds.CLUSTER_LOAD_ASSIGNMENT, assignment.cluster_name), findings)
     if draft.discovery is Discovery.EDS:
         findings.report("EP-PENDING", at)
     return []
+
+
+def _has_no_endpoints(assignment: xds.Message | None, draft: UpstreamDraft) -> bool:
+    """Tell whether nothing is to come: what EDS has not said yet, and a type that has no endpoints, is said apart."""
+    if assignment is None:
+        return draft.discovery not in (Discovery.EDS, Discovery.UNSUPPORTED)
+    return all(not _has_any(locality) for locality in assignment.endpoints)
+
+
+def _has_any(locality: xds.Message) -> bool:
+    return bool(locality.lb_endpoints) or locality.WhichOneof("lb_config") is not None
 
 
 def _variants(view: UnitView, cluster: xds.Message) -> list[Variant]:

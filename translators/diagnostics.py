@@ -195,6 +195,12 @@ CODES: dict[str, Code] = {
     "RT-MATCHER": Code(ERROR, SECURITY, "the virtual host answers 503", "use routes instead of a matcher tree"),
     "RT-SHADOWED": Code(INFO, INVALID, "the route can never be reached and is left out", "remove it or move it up"),
     "RT-VHDS": Code(WARN, UNSUPPORTED, "virtual hosts by discovery are not loaded on demand", "list the virtual hosts"),
+    "RT-PENDING": Code(
+        WARN,
+        PENDING,
+        "listeners that name it have no routes until it arrives, or keep those they had",
+        "check the route_config_name, and that the control plane serves the RouteConfiguration",
+    ),
     "RT-LONGURI": Code(INFO, APPROXIMATED, "URIs above 6 KB may not match", "keep URIs short"),
     "RT-DECODED": Code(WARN, APPROXIMATED, "the path is compared after percent-decoding", "use path_matching: raw"),
     "RT-FLAT": Code(
@@ -260,6 +266,6 @@ CODES: dict[str, Code] = {
     ),
     "CFG-INVALID": Code(ERROR, INVALID, "the resource is left out", "correct the resource"),
 }
-"""Ours beyond section 11 are HF-UNTRANSLATED (a decorating filter that is left out), HF-RESTRICT (a restricting one
-that is not translated; apart, so that silencing the former never opens the latter) and CFG-INVALID (a resource that
-cannot be read at all)."""
+"""Ours beyond section 11 are RT-PENDING (a RouteConfiguration that is named and not known), HF-UNTRANSLATED (a
+decorating filter that is left out), HF-RESTRICT (a restricting one that is not translated; apart, so that silencing the
+former never opens the latter) and CFG-INVALID (a resource that cannot be read at all)."""

@@ -60,7 +60,8 @@ def translate(view: UnitView, findings: Findings) -> Translation:
 
     Args:
         view: SUBJECT Listener stubs (address, chains with the names of their filters and their transport sockets);
-            SIBLING resources without body, of types that no unit carries.
+            SIBLING resources without body: RouteConfigurations that listeners name and that are not known, and those
+            of types that no unit carries.
         findings: receives the diagnostics.
 
     Returns:
@@ -68,7 +69,9 @@ def translate(view: UnitView, findings: Findings) -> Translation:
         `stream_tcp`, `stream_udp`, `plugins`, `stream_plugins` (mapping.md section 9).
     """
     for resource in view.unit.resources:
-        if resource.role is Role.SIBLING:
+        if resource.role is Role.SIBLING and resource.type_url == xds.ROUTE_CONFIGURATION:
+            findings.report("RT-PENDING", Where(resource.type_url, resource.name))
+        elif resource.role is Role.SIBLING:
             findings.report(
                 "CFG-UNKNOWN-ANY", Where(resource.type_url, resource.name), effect="the resource is not translated"
             )

@@ -154,7 +154,7 @@ def test_a_wildcard_listener_that_opens_no_port_knows_the_specific_ones_on_its_p
     svc = listener("svc", rds("x"), port=80, host="10.0.0.1", bind_to_port=False)
     assert scene.say(svc) == ["http/any/c/r/*", "http/any/c/r/h", "view"]
     assert siblings(scene, "http/any/c/r/h") == {"svc": "10.0.0.1"}
-    assert scene.say(listener("svc", rds("y"), port=80, host="10.0.0.1", bind_to_port=False)) == []
+    assert scene.say(listener("svc", rds("y"), port=80, host="10.0.0.1", bind_to_port=False)) == ["view"]
     assert "http/any/c/r/h" in scene.say(removal(xds.LISTENER, "svc"))
 
 

@@ -72,11 +72,11 @@ def test_removals_come_last_and_the_other_way_round():
 def test_a_chain_that_waits_for_its_routes_keeps_what_is_published():
     scene = Scene()
     scene.say(listener("l", rds("old") | ONE_CHAIN), route_configuration("old", web(route("a"))))
-    assert scene.say(listener("l", rds("new") | ONE_CHAIN)) == []
+    assert scene.say(listener("l", rds("new") | ONE_CHAIN)) == ["view"]
     assert scene.say(removal(xds.ROUTE_CONFIGURATION, "old")) == []
     assert "http/l/c/old/web" in scene.units
     written = scene.say(route_configuration("new", web(route("a"))))
-    assert written == ["http/l/c/new/*", "http/l/c/new/web", "-http/l/c/old/web", "-http/l/c/old/*"]
+    assert written == ["http/l/c/new/*", "http/l/c/new/web", "view", "-http/l/c/old/web", "-http/l/c/old/*"]
 
 
 def test_a_restart_while_a_chain_waits_removes_nothing():
@@ -84,7 +84,19 @@ def test_a_restart_while_a_chain_waits_removes_nothing():
     scene.say(listener("l", rds("r") | ONE_CHAIN), route_configuration("r", web(route("a"))))
     image, waiting = Image(), listener("l", rds("r") | ONE_CHAIN)
     image.replay(Intake(seal).admit(Changes((waiting,), is_complete=True, source="t")).replacements)
-    assert Cutter(VIEW, image, scene.units.values()).apply(image.everything()) == []
+    [unit] = Cutter(VIEW, image, scene.units.values()).apply(image.everything())
+    assert unit.key == "view"
+
+
+def test_the_view_names_the_route_configurations_that_are_awaited():
+    scene = Scene()
+    scene.say(listener("l", rds("r") | ONE_CHAIN), listener("m", rds("r") | ONE_CHAIN, port=81))
+    awaited = [found for found in scene.units["view"].resources if found.role == "sibling"]
+    assert [(found.type_url, found.name, found.body) for found in awaited] == [(xds.ROUTE_CONFIGURATION, "r", b"")]
+    assert "view" in scene.say(route_configuration("r", web(route("a"))))
+    assert not [found for found in scene.units["view"].resources if found.role == "sibling"]
+    assert "view" not in scene.say(route_configuration("r", web(route("b"))))
+    assert "view" in scene.say(removal(xds.ROUTE_CONFIGURATION, "r"))
 
 
 def test_scoped_routes_have_no_http_unit():

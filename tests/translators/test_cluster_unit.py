@@ -145,7 +145,10 @@ def test_endpoints_that_have_not_arrived():
     pending = cluster_outcome(EDS)
     assert (pending.value["nodes"], pending.codes) == ([], ["EP-PENDING"])
     empty = cluster_outcome(EDS, [])
-    assert (empty.value["nodes"], empty.codes) == ([], [])
+    assert empty.value["nodes"] == []
+    (diagnostic,) = empty.diagnostics
+    assert (diagnostic.code, diagnostic.severity, diagnostic.value) == ("EP-PENDING", Severity.INFO, "no endpoints")
+    assert cluster_outcome({}, [locality()]).codes == ["EP-PENDING"]
 
 
 def test_endpoints_inside_the_cluster_are_read_too():
@@ -413,7 +416,7 @@ def test_endpoints_with_another_socket_than_most_are_left_out():
             {"pass_host": "pass"},
             ["RA-HOST"],
         ),
-        ([], {"pass_host": "pass"}, []),
+        ([], {"pass_host": "pass"}, ["EP-PENDING"]),
     ],
 )
 def test_auto_host_rewrite(endpoints: list[dict[str, Any]], expected: dict[str, str], codes: list[str]):
@@ -464,7 +467,7 @@ def test_subsets(config: dict[str, Any], wanted: dict[str, Any] | None, hosts: l
 def test_unknown_fields_are_told_with_their_path():
     subject = resource(Role.SUBJECT, xds.CLUSTER, {"name": "c"})
     odd = type(subject)(subject.role, subject.type_url, subject.name, subject.body + b"\xfa\x7f\x01x")
-    (found,) = outcome(UnitKind.CLUSTER, [odd]).diagnostics
+    (found,) = outcome(UnitKind.CLUSTER, [odd]).found("CFG-UNKNOWN-FIELD")
     assert (found.code, found.name, found.path) == ("CFG-UNKNOWN-FIELD", "c", "#2047")
 
 

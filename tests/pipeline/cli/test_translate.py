@@ -211,6 +211,12 @@ def test_a_wrong_type_is_65_with_the_field_and_the_rest_is_printed(
             bootstrap([listener()], [{"name": "c", "type": "EDS", "eds_cluster_config": {"eds_config": ADS}}]),
             ("EP-PENDING", "c", ""),
         ),
+        (bootstrap([listener()], [cluster(load_assignment={"cluster_name": "c"})]), ("EP-PENDING", "c", "")),
+        (bootstrap([listener()], [{"name": "c", "type": "STATIC"}]), ("EP-PENDING", "c", "")),
+        (
+            bootstrap([listener(rds={"route_config_name": "gone", "config_source": ADS})], [cluster()]),
+            ("RT-PENDING", "gone", ""),
+        ),
         (bootstrap([listener(0)], [cluster()]), ("LST-ADDR", "l", "address")),
         (bootstrap([listener(65536)], [cluster()]), ("LST-ADDR", "l", "address")),
         (
