@@ -4,7 +4,7 @@ import pytest
 
 from pipeline.cli import run
 from pipeline.cli.exit_code import BadInputError, ExitCode, RefusedError, UsageError, exit_code_of, message_of
-from pipeline.log import BrokenTopicError, LogUnreachableError
+from pipeline.log import BrokenTopicError, LogUnreachableError, WriterFencedError
 from pipeline.settings import SettingsError
 
 
@@ -18,6 +18,7 @@ from pipeline.settings import SettingsError
         (RefusedError("x"), 77),
         (SettingsError("x"), 78),
         (BrokenTopicError("x"), 78),
+        (WriterFencedError("x"), 1),
         (PermissionError(13, "x"), 1),
     ],
 )
