@@ -90,7 +90,8 @@ def _stream(name: UnitName, index: Index) -> Resources:
 
 def _view(_: UnitName, index: Index) -> Resources:
     awaited = {ResourceKey(xds.ROUTE_CONFIGURATION, name) for name in index.awaited()}
-    return cut_view(((listener, facts.stub) for listener, facts in index.listeners.items()), index.others | awaited)
+    stubs = ((listener, facts.stub) for listener, facts in index.listeners.items())
+    return cut_view(stubs, index.others | awaited, index.routes.idle())
 
 
 CUTS: dict[UnitKind, Callable[[UnitName, Index], Resources]] = {

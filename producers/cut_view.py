@@ -47,15 +47,25 @@ def address_stub(listener: xds.Message) -> bytes:
     return body_of(copy_only(listener, "name", "address"))
 
 
-def cut_view(stubs: Iterable[tuple[str, bytes]], others: Iterable[ResourceKey]) -> tuple[Resource, ...]:
+def cut_view(
+    stubs: Iterable[tuple[str, bytes]], others: Iterable[ResourceKey], idle: Iterable[str]
+) -> tuple[Resource, ...]:
     """Give the resources of the view's unit.
 
     Args:
         stubs: name and stub of every listener.
         others: resources of types that no other unit holds, and RouteConfigurations that are awaited.
+        idle: names of RouteConfigurations that are known and that no listener names.
     """
     listeners = [Resource(Role.SUBJECT, xds.LISTENER, name, stub) for name, stub in sorted(stubs)]
-    return (*listeners, *(Resource(Role.SIBLING, key.type_url, key.name, b"") for key in sorted(others)))
+    bare = [Resource(Role.SIBLING, key.type_url, key.name, b"") for key in sorted(others)]
+    return (*listeners, *bare, *(_idle_stub(name) for name in sorted(idle)))
+
+
+def _idle_stub(name: str) -> Resource:
+    """Reduce a RouteConfiguration to its name; that it has a body tells it from one that is awaited."""
+    body = body_of(xds.message_class(xds.ROUTE_CONFIGURATION)(name=name))
+    return Resource(Role.SIBLING, xds.ROUTE_CONFIGURATION, name, body)
 
 
 def _reduce_chain(chain: xds.Message, stub: xds.Message) -> None:

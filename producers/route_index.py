@@ -58,6 +58,10 @@ class RouteIndex:
             dirty |= self._refer(flipped, () if table is None else table.virtual_hosts)
         return dirty
 
+    def idle(self) -> set[str]:
+        """Give the RouteConfigurations that no chain names."""
+        return {key.name for key in self.tables if not self._users.owners(key)}
+
     def units_of(self, scope: Scope) -> set[UnitName]:
         """Give every unit that a scope has or may now have."""
         units = set(self._units.get(scope, ()))

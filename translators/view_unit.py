@@ -17,6 +17,7 @@ from translators.translation import Translation
 from translators.where import Where
 
 if TYPE_CHECKING:
+    from schemas.records import Resource
     from translators.findings import Findings
     from translators.unit_view import UnitView
 
@@ -61,7 +62,7 @@ def translate(view: UnitView, findings: Findings) -> Translation:
     Args:
         view: SUBJECT Listener stubs (address, chains with the names of their filters and their transport sockets);
             SIBLING resources without body: RouteConfigurations that listeners name and that are not known, and those
-            of types that no unit carries.
+            of types that no unit carries; with body: RouteConfigurations that no listener names.
         findings: receives the diagnostics.
 
     Returns:
@@ -70,7 +71,7 @@ def translate(view: UnitView, findings: Findings) -> Translation:
     """
     for resource in view.unit.resources:
         if resource.role is Role.SIBLING and resource.type_url == xds.ROUTE_CONFIGURATION:
-            findings.report("RT-PENDING", Where(resource.type_url, resource.name))
+            _report_unserved(resource, findings)
         elif resource.role is Role.SIBLING:
             findings.report(
                 "CFG-UNKNOWN-ANY", Where(resource.type_url, resource.name), effect="the resource is not translated"
@@ -81,6 +82,15 @@ def translate(view: UnitView, findings: Findings) -> Translation:
     manifest = _manifest(dict(sorted(ports.items())), findings)
     rule = build_object("global_rules", GLOBAL_RULE_ID, {"plugins": {"prometheus": {"prefer_name": True}}})
     return Translation([rule], orjson.dumps(manifest, option=orjson.OPT_SORT_KEYS).decode())
+
+
+def _report_unserved(resource: Resource, findings: Findings) -> None:
+    at = Where(resource.type_url, resource.name)
+    if resource.body:
+        remedy = "name it in the rds of a listener, or remove it"
+        findings.report("RT-SHADOWED", at, effect="no listener names it, its routes are not served", remedy=remedy)
+    else:
+        findings.report("RT-PENDING", at)
 
 
 def _collect(listener: xds.Message, at: Where, ports: dict[int, _Port], findings: Findings) -> None:
