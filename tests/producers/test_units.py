@@ -73,7 +73,7 @@ def test_a_chain_that_waits_for_its_routes_keeps_what_is_published():
     scene = Scene()
     scene.say(listener("l", rds("old") | ONE_CHAIN), route_configuration("old", web(route("a"))))
     assert scene.say(listener("l", rds("new") | ONE_CHAIN)) == ["view"]
-    assert scene.say(removal(xds.ROUTE_CONFIGURATION, "old")) == []
+    assert scene.say(removal(xds.ROUTE_CONFIGURATION, "old")) == ["view"]  # which named it as unserved
     assert "http/l/c/old/web" in scene.units
     written = scene.say(route_configuration("new", web(route("a"))))
     assert written == ["http/l/c/new/*", "http/l/c/new/web", "view", "-http/l/c/old/web", "-http/l/c/old/*"]
@@ -97,6 +97,16 @@ def test_the_view_names_the_route_configurations_that_are_awaited():
     assert not [found for found in scene.units["view"].resources if found.role == "sibling"]
     assert "view" not in scene.say(route_configuration("r", web(route("b"))))
     assert "view" in scene.say(removal(xds.ROUTE_CONFIGURATION, "r"))
+
+
+def test_the_view_names_the_route_configurations_that_no_listener_names():
+    scene = Scene()
+    scene.say(listener("l", rds("r") | ONE_CHAIN), route_configuration("r", web(route("a"))))
+    assert "view" in scene.say(route_configuration("idle", web(route("a"))))
+    [idle] = [found for found in scene.units["view"].resources if found.role == "sibling"]
+    assert (idle.name, xds.parse(idle.type_url, idle.body).name) == ("idle", "idle")
+    assert "view" in scene.say(listener("m", rds("idle") | ONE_CHAIN, port=81))
+    assert not [found for found in scene.units["view"].resources if found.role == "sibling"]
 
 
 def test_scoped_routes_have_no_http_unit():
