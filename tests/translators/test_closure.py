@@ -61,7 +61,7 @@ def router_of(
             guards = [*placement.guard, ("host", "~~", host_regex(host)), *([condition] if condition else [])]
             routes[str(index)] = {"uris": placement.uris, "priority": placement.priority, "vars": guards}
     order = list(routes)
-    random.Random(seed).shuffle(order)  # noqa: S311 - repeatable, not secret
+    random.Random(seed).shuffle(order)
     return Router({route: routes[route] for route in order})
 
 

@@ -77,7 +77,7 @@ def test_a_request_without_diagnostics_is_mutated_as_at_envoy(drawn: list[Step],
     event(f"diagnostics: {bool(codes)}")
     if codes:
         return
-    node = Node(copied(headers), "http_", random.Random(seed))  # noqa: S311 - a test repeats its draws
+    node = Node(copied(headers), "http_", random.Random(seed))
     assert joined(node.rewrite(found.of_request(), found.condition)) == joined(
         by_envoy(first_lines(headers, drawn), drawn)
     )
@@ -90,7 +90,7 @@ def test_a_response_without_diagnostics_is_mutated_as_at_envoy(drawn: list[Step]
     event(f"diagnostics: {bool(codes)}")
     if codes:
         return
-    node = Node(copied(headers), "sent_http_", random.Random(seed))  # noqa: S311 - a test repeats its draws
+    node = Node(copied(headers), "sent_http_", random.Random(seed))
     assert joined(node.rewrite(parsed(found.of_response()), found.condition)) == joined(
         by_envoy(first_lines(headers, drawn), drawn)
     )

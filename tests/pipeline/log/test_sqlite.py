@@ -69,7 +69,7 @@ async def test_a_follower_sees_an_append_of_another_process_within_50_ms(log: SQ
 
 
 async def test_a_writer_that_is_killed_leaves_whole_transactions_only(log: SQLiteLog):
-    moments = random.Random(7)  # noqa: S311 - the same moments on every run
+    moments = random.Random(7)
     for _kill in range(5):
         start = (await log.ends(TOPIC)).next
         async with appender(log, "storm") as process:
