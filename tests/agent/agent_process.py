@@ -31,7 +31,7 @@ async def main(directory: str, url: str | None) -> None:
             state_directory=Path(directory),
             listen_port=0,
         )
-        await serve(options, started=lambda _, port: print(port, flush=True))
+        await serve(options, started=lambda _, port: print(port, flush=True))  # noqa: T201 - the test reads it
 
 
 if __name__ == "__main__":

@@ -109,7 +109,7 @@ async def test_a_topic_without_any_record_is_waited_for_without_alarm(follow, ca
     shop.log.create_again(BUNDLES)
     with caplog.at_level(logging.INFO):
         bed = follow(shop)
-        while "empty so far" not in caplog.text:
+        while "empty so far" not in caplog.text:  # noqa: ASYNC110 - a log line has no event
             await asyncio.sleep(0)
         await shop.open()
         await shop.route("1")

@@ -55,7 +55,7 @@ def told(shop: Shop) -> list[tuple[str, NodeStatus]]:
 async def until(is_true: Callable[[], bool]) -> None:
     """Wait for what an agent does by itself and tells nobody."""
     async with asyncio.timeout(DEADLINE_S):
-        while not is_true():
+        while not is_true():  # noqa: ASYNC110 - there is nothing to wait on
             await asyncio.sleep(0.005)
 
 

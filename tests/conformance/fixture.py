@@ -43,5 +43,5 @@ async def port(shop: Shop, tmp_path: Path, client: Client) -> AsyncIterator[int]
 async def until_ready(client: Client, port: int, says: str = "live") -> None:
     """Wait until /readyz says that the agent is ready, and in which way."""
     async with asyncio.timeout(DEADLINE_S):
-        while not (await client.ask(port, "/readyz", method="GET")).body.decode().startswith(says):
+        while not (await client.ask(port, "/readyz", method="GET")).body.decode().startswith(says):  # noqa: ASYNC110 - the state is behind a socket
             await asyncio.sleep(0.005)

@@ -46,7 +46,7 @@ class Reference:
             found += [f"{name}: {error}" for error in self._errors(plugins, name, _without_meta(config))]
         return found
 
-    @cache
+    @cache  # noqa: B019 - one instance a run
     def _validator(self, family: str, name: str) -> jsonschema_rs.Validator:
         return jsonschema_rs.validator_for(_repaired(_schema_of(self._dump[family][name])))
 

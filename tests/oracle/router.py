@@ -53,7 +53,7 @@ def _number(value: Any) -> float | None:
         return None
 
 
-def _compare(left: Any, operator: str, right: Any) -> bool:
+def _compare(left: Any, operator: str, right: Any) -> bool:  # noqa: PLR0911 - one return per operator, as in the source
     if operator in ("==", "~="):
         if isinstance(right, (int, float)):
             number = _number(left)

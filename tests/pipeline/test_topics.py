@@ -36,7 +36,7 @@ def test_nothing_is_planned_when_all_is_well():
 
 
 def test_missing_topics_are_created_with_their_settings():
-    states = [state(SPECS[0]), *(TopicState(spec.name, False, 0, {}) for spec in SPECS[1:])]
+    states = [state(SPECS[0]), *(TopicState(spec.name, False, 0, {}) for spec in SPECS[1:])]  # noqa: FBT003 - as a row
     changes = plan(SPECS, states)
     assert [(change.topic, change.action) for change in changes] == [(spec.name, Action.CREATE) for spec in SPECS[1:]]
     assert Setting("min.compaction.lag.ms", None, "86400000") in changes[0].settings

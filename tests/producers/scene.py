@@ -27,7 +27,7 @@ def removal(type_url: str, name: str) -> ResourceChange:
 
 
 def listener(name: str, *chains: dict[str, Any], port: int = 80, **fields: Any) -> ResourceChange:
-    address = {"socket_address": {"address": fields.pop("host", "0.0.0.0"), "port_value": port}}
+    address = {"socket_address": {"address": fields.pop("host", "0.0.0.0"), "port_value": port}}  # noqa: S104 - nothing is bound
     return change(xds.LISTENER, {"name": name, "address": address, "filter_chains": list(chains), **fields})
 
 

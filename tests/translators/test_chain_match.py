@@ -31,7 +31,7 @@ def match_of(**fields: Any) -> xds.Message:
     return message(MATCH, fields)
 
 
-subset = lambda values: st.lists(st.sampled_from(values), max_size=2, unique=True)
+subset = lambda values: st.lists(st.sampled_from(values), max_size=2, unique=True)  # noqa: E731 - a strategy by name
 matches = st.builds(
     lambda port, ranges, names, transport, protocols, source, sources, source_ports: {
         **({"destination_port": port} if port else {}),

@@ -80,7 +80,7 @@ def test_the_first_filter_that_blocks_decides_the_answer():
 @pytest.mark.parametrize(
     ("type_name", "is_blocking"), [(".rbac.v3.RBAC", True), (".set_metadata.v3.Config", False), ("", True)]
 )
-def test_a_filter_that_has_not_arrived_blocks_if_it_may_restrict(type_name: str, is_blocking: bool):
+def test_a_filter_that_has_not_arrived_blocks_if_it_may_restrict(type_name: str, is_blocking: bool):  # noqa: FBT001 - a table
     type_urls = [f"type.googleapis.com/{FILTERS}{type_name}"] if type_name else []
     outcome = run({"name": "guard", "config_discovery": {"config_source": {"ads": {}}, "type_urls": type_urls}})
     assert outcome.only.is_blocking is is_blocking

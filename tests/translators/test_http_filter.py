@@ -54,7 +54,7 @@ def test_filters_run_in_order():
         (False, {"route": wrapped(disabled=True), "weighted": wrapped({})}, True),
     ],
 )
-def test_the_most_specific_level_switches(is_disabled: bool, levels: dict[str, Any], is_running: bool):
+def test_the_most_specific_level_switches(is_disabled: bool, levels: dict[str, Any], is_running: bool):  # noqa: FBT001 - a table
     filters = [http_filter(".cors.v3.Cors", disabled=is_disabled)]
     assert bool(running(filters, **levels)) is is_running
 

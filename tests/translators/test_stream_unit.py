@@ -36,7 +36,7 @@ def chain(
 
 
 def translated(*chains: dict[str, Any], policy: Policy | None = None, **listener: Any) -> Outcome:
-    address = {"socket_address": {"address": "0.0.0.0", "port_value": 5432}}
+    address = {"socket_address": {"address": "0.0.0.0", "port_value": 5432}}  # noqa: S104 - data
     data = {"name": "l4", "address": address, "filter_chains": list(chains), **listener}
     resources = [resource(Role.SUBJECT, xds.LISTENER, data)]
     resources += [resource(Role.REFERENCE, xds.CLUSTER, {"name": name}) for name in ("db", "other")]

@@ -15,7 +15,7 @@ TCP = [{"name": "envoy.filters.network.tcp_proxy"}]
 TLS = {"name": "envoy.transport_sockets.tls"}
 
 
-def listener(name: str, port: int, *chains: dict[str, Any], address: str = "0.0.0.0", **fields: Any) -> dict[str, Any]:
+def listener(name: str, port: int, *chains: dict[str, Any], address: str = "0.0.0.0", **fields: Any) -> dict[str, Any]:  # noqa: S104 - data
     socket = {"address": address, "port_value": port, **fields.pop("socket", {})}
     return {"name": name, "address": {"socket_address": socket}, "filter_chains": list(chains), **fields}
 

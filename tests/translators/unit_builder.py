@@ -9,7 +9,7 @@ from schemas.records import Resource, Role, Unit, UnitKind
 
 LISTENER = {
     "name": "web",
-    "address": {"socket_address": {"address": "0.0.0.0", "port_value": 8080}},
+    "address": {"socket_address": {"address": "0.0.0.0", "port_value": 8080}},  # noqa: S104 - data
     "filter_chains": [{"name": "main"}],
 }
 

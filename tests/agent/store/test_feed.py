@@ -149,7 +149,7 @@ def test_deletes_fill_a_line_too():
 
 
 @pytest.mark.parametrize(("is_told", "line_count"), [(True, 3), (False, 1)])
-def test_previous_values_fill_a_line_only_when_they_are_told(is_told: bool, line_count: int):
+def test_previous_values_fill_a_line_only_when_they_are_told(is_told: bool, line_count: int):  # noqa: FBT001 - a table
     feed = feed_of(ALL_OF_A._replace(prev_kv=is_told))
     changes = [put(revision, 1, prev_size=MAX_SLICE_BYTES) for revision in (1, 2)]
     assert len(list(feed.slices(changes, 3))) == line_count

@@ -157,7 +157,7 @@ def test_a_head_that_never_ends_is_refused(bed: Bed):
         ("1.0", "Connection: keep-alive\r\n", False, b"Connection: keep-alive\r\n"),
     ],
 )
-def test_connections_close_as_the_client_asks(bed: Bed, version: str, header: str, is_closed: bool, says: bytes):
+def test_connections_close_as_the_client_asks(bed: Bed, version: str, header: str, is_closed: bool, says: bytes):  # noqa: FBT001 - a table
     data = bed.ask(f"GET /version HTTP/{version}\r\n{header}\r\n".encode())
     assert says in data
     assert bed.transport.is_closed is is_closed

@@ -17,7 +17,7 @@ def test_a_head_announces_length_and_whether_the_connection_stays():
 @pytest.mark.parametrize(
     ("is_keep_alive", "is_old", "says"), [(False, False, "close"), (False, True, "close"), (True, True, "keep-alive")]
 )
-def test_connection_is_named_where_it_is_not_the_default(is_keep_alive: bool, is_old: bool, says: str):
+def test_connection_is_named_where_it_is_not_the_default(is_keep_alive: bool, is_old: bool, says: str):  # noqa: FBT001 - parameters of a table
     assert f"Connection: {says}\r\n".encode() in head(text(200, ""), is_keep_alive=is_keep_alive, is_old=is_old)
 
 

@@ -47,7 +47,7 @@ class SQLiteBackend:
         self.url = f"sqlite://{path}"
         self.tells_zombies = True
 
-    def named(self, client: str) -> str:
+    def named(self, client: str) -> str:  # noqa: ARG002 - a file does not know its clients
         return self.url
 
     @asynccontextmanager
@@ -60,7 +60,7 @@ class SQLiteBackend:
         connection.execute("ROLLBACK")
         connection.close()
 
-    async def compacted(self, log: Log, topic: str, written_count: int) -> None:
+    async def compacted(self, log: Log, topic: str, written_count: int) -> None:  # noqa: ARG002 - done at once
         await log.compact(topic)
 
 

@@ -22,7 +22,7 @@ async def test_superseded_records_go_by_themselves(tmp_path: Path, caplog: pytes
         with caplog.at_level(logging.WARNING):
             upkeep = asyncio.create_task(keep_compact(log, ["missing", "t"], interval_s=0.01))
             async with asyncio.timeout(10):
-                while [record.key async for batch in log.read("t", 0) for record in batch] != ["b", "a"]:
+                while [record.key async for batch in log.read("t", 0) for record in batch] != ["b", "a"]:  # noqa: ASYNC110 - no event
                     await asyncio.sleep(0)
         upkeep.cancel()
         await asyncio.wait([upkeep])

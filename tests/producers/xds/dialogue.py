@@ -68,7 +68,7 @@ def listener(name, routes="", *, default_routes="", secret="", port=80):
         chain["transport_socket"] = {"name": "tls", "typed_config": context}
     data = {
         "name": name,
-        "address": {"socket_address": {"address": "0.0.0.0", "port_value": port}},
+        "address": {"socket_address": {"address": "0.0.0.0", "port_value": port}},  # noqa: S104 - nothing listens
         "filter_chains": [chain],
     }
     if default_routes:

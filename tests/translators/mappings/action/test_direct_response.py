@@ -30,7 +30,7 @@ def test_created_and_redirects_have_the_location_of_the_request(status: int):
 
 
 @pytest.mark.parametrize(("status", "is_blocking"), [(399, False), (400, True), (503, True)])
-def test_errors_block(status: int, is_blocking: bool):
+def test_errors_block(status: int, is_blocking: bool):  # noqa: FBT001 - a table
     assert route_outcome({"direct_response": {"status": status}}).only.is_blocking is is_blocking
 
 

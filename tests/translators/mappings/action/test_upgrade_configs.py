@@ -22,7 +22,7 @@ OFF = {"upgrade_type": "WebSocket", "enabled": False}
         ([{"upgrade_type": "CONNECT"}], [], False),
     ],
 )
-def test_the_route_has_the_last_word(manager: list[dict[str, Any]], route: list[dict[str, Any]], is_enabled: bool):
+def test_the_route_has_the_last_word(manager: list[dict[str, Any]], route: list[dict[str, Any]], is_enabled: bool):  # noqa: FBT001 - a table
     outcome = route_outcome(forwarded(upgrade_configs=route), hcm={"upgrade_configs": manager})
     assert outcome.only.fields.get("enable_websocket", False) is is_enabled
 
