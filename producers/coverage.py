@@ -54,10 +54,11 @@ class Coverage:
             outcomes: what the cutter gave, in the order of writing.
         """
         fresh = {outcome.key for outcome in outcomes}
-        waiting = [*(held for key, held in self._held.items() if key not in fresh), *outcomes]
+        held = sorted((outcome for key, outcome in self._held.items() if key not in fresh), key=_order)
+        updates = [outcome for outcome in held if not isinstance(outcome, Removal)]
         self._held = {}
         admitted = []
-        for outcome in sorted(waiting, key=_order):
+        for outcome in (*updates, *outcomes, *held[len(updates) :]):
             if self._takes_too_much(outcome):
                 self._held[outcome.key] = outcome
             else:
@@ -77,7 +78,7 @@ class Coverage:
 
 
 def _order(outcome: Unit | Removal) -> tuple[bool, int]:
-    """Law 1, also where something held comes in between: what others refer to first, removals the other way round."""
+    """Law 1 among what was held: what others refer to first, removals the other way round and last."""
     rank = RANKS[UnitKind(outcome.key.partition("/")[0])]
     return (True, -rank) if isinstance(outcome, Removal) else (False, rank)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from producers.cut import cut, version_info
 from producers.index import Index
+from producers.kept_use import KeptUses
 from producers.unit_key import UnitName, name_of
 from schemas.records import Provenance, Unit, UnitKind
 
@@ -41,23 +42,25 @@ class Cutter:
         """
         self._index = Index(view, image)
         self._written: dict[UnitName, bytes] = {}
+        self._kept_uses = KeptUses()
         self._unchecked: set[UnitName] = {UnitName(UnitKind.VIEW, (view,))}
         for unit in published:
             name = name_of(unit)
-            self._written[name] = _digest(unit.params, unit.resources)
+            self._written[name] = content_digest(unit.params, unit.resources)
             self._unchecked.add(name)
-            self._remember(name)
+            self._remember(name, unit.resources)
 
     def apply(self, delta: Delta) -> list[Unit | Removal]:
         """Follow a replayed delta.
 
         Returns:
             What to write, in the order of law 1: adds and updates from secrets to the view, then removals the other
-            way round. A unit of a chain whose RouteConfiguration is not known yet is left as it is (warming).
+            way round, then clusters once more without the uses that nobody makes any more (a unit may come twice). A
+            unit of a chain whose RouteConfiguration is not known yet is left as it is (warming).
         """
         dirty = self._index.replay(delta) | self._unchecked
         self._unchecked = set()
-        updates, removals = [], []
+        updates, removals, settled = [], [], {}
         for name in sorted(dirty, key=lambda name: name.order):
             if self._index.is_warming(name):
                 continue
@@ -66,32 +69,47 @@ class Cutter:
                 if self._written.pop(name, None) is not None:
                     self._forget(name)
                     removals.append(Removal(name.key))
-            elif self._is_news(name, resources):
-                updates.append(self._unit(name, resources))
-        return [*updates, *reversed(removals)]
+                continue
+            kept = self._kept_uses.beside(name, resources)
+            if self._is_news(name, kept):
+                updates.append(self._unit(name, kept))
+            if kept != resources:
+                settled[name] = resources
+        return [*updates, *reversed(removals), *self._settle(settled)]
+
+    def _settle(self, clusters: dict[UnitName, tuple[Resource, ...]]) -> list[Unit]:
+        """Take the uses away that were kept for routes; later, while routes wait for their RouteConfiguration."""
+        if clusters and any(self._index.is_warming(name) for name in self._written):
+            self._unchecked.update(clusters)
+            return []
+        return [self._unit(name, resources) for name, resources in clusters.items() if self._is_news(name, resources)]
 
     def _is_news(self, name: UnitName, resources: tuple[Resource, ...]) -> bool:
-        digest = _digest(name.params, resources)
+        digest = content_digest(name.params, resources)
         if self._written.get(name) == digest:
             return False
         self._written[name] = digest
-        self._remember(name)
+        self._remember(name, resources)
         return True
 
-    def _remember(self, name: UnitName) -> None:
+    def _remember(self, name: UnitName, resources: tuple[Resource, ...]) -> None:
         if name.kind is UnitKind.HTTP:
             self._index.routes.remember(name)
+        elif name.kind is UnitKind.CLUSTER:
+            self._kept_uses.remember(name, resources)
 
     def _forget(self, name: UnitName) -> None:
         if name.kind is UnitKind.HTTP:
             self._index.routes.forget(name)
+        elif name.kind is UnitKind.CLUSTER:
+            self._kept_uses.forget(name)
 
     def _unit(self, name: UnitName, resources: tuple[Resource, ...]) -> Unit:
         provenance = Provenance(version_info=version_info(name, self._index))
         return Unit(name.kind, name.key, name.params, resources, provenance)
 
 
-def _digest(params: dict[str, str], resources: tuple[Resource, ...]) -> bytes:
+def content_digest(params: dict[str, str], resources: tuple[Resource, ...]) -> bytes:
     """Digest a unit's content; lengths go in, so that no two contents have one form."""
     hasher = blake2b(digest_size=16)
     for text in (*sorted(f"{name}={value}" for name, value in params.items()),):
