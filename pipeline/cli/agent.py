@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import socket
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.cli.role_options import SettingsFile, configured_log, settings_from
+from pipeline.log import BrokenTopicError, LogUnreachableError
 from pipeline.settings import Settings, host_port
 from schemas.keys import TopicKind, topic
 
@@ -16,6 +19,9 @@ if TYPE_CHECKING:
     from pipeline.log import Log
 
 logger = logging.getLogger(__name__)
+
+OPEN_AGAIN_S = 5.0
+LOCK_FILE = "lock"
 
 
 async def run(*, settings: SettingsFile = "", view: str = "") -> None:
@@ -42,8 +48,47 @@ async def run(*, settings: SettingsFile = "", view: str = "") -> None:
     def started(host: str, port: int) -> None:
         logger.info("agent: view %s as etcd v3 on %s:%d, prefix %s", chosen, host, port, tree.agent.prefix)
 
-    async with configured_log(tree) as log:
-        await serve(agent_options(tree, chosen, log), started=started)
+    log = configured_log(tree)
+    async with AsyncExitStack() as stack:
+        options = agent_options(tree, chosen, log)
+        is_open = await _is_opened(log, stack, has_state=has_state(options.state_directory))
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(serve(options, started=started))
+            if not is_open:
+                tasks.create_task(_open_later(log, stack))
+
+
+def has_state(directory: Path) -> bool:
+    """Tell whether an agent has ever kept anything there."""
+    return directory.is_dir() and any(path.name != LOCK_FILE for path in directory.iterdir())
+
+
+async def _is_opened(log: Log, stack: AsyncExitStack, *, has_state: bool) -> bool:
+    """Open the log; one that cannot be opened stops only an agent that has nothing to serve (law 7).
+
+    Raises:
+        BrokenTopicError, LogUnreachableError: the log cannot be opened, and there is no last good state.
+    """
+    try:
+        await stack.enter_async_context(log)
+    except (BrokenTopicError, LogUnreachableError) as error:
+        if not has_state:
+            raise
+        logger.warning("agent: %s; serving the last good state, the log is tried every %.0f s", error, OPEN_AGAIN_S)
+        return False
+    return True
+
+
+async def _open_later(log: Log, stack: AsyncExitStack) -> None:
+    """Try again until the log can be opened; until then its every operation says that it is closed."""
+    is_open = False
+    while not is_open:
+        await asyncio.sleep(OPEN_AGAIN_S)
+        try:
+            await stack.enter_async_context(log)
+            is_open = True
+        except (BrokenTopicError, LogUnreachableError) as error:
+            logger.debug("agent: %s", error)
 
 
 def agent_options(settings: Settings, view: str, log: Log) -> AgentOptions:

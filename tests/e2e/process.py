@@ -131,6 +131,15 @@ class EtcdClient:
         finally:
             connection.close()
 
+    def get(self, path: str) -> bytes:
+        """One GET, whatever its status."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            connection.request("GET", path)
+            return connection.getresponse().read()
+        finally:
+            connection.close()
+
     def state(self) -> State:
         """Give all keys below /apisix/ except placeholders, with the header revision."""
         answer = self.post("/v3/kv/range", {"key": b64("/apisix/"), "range_end": b64("/apisix0")})

@@ -174,6 +174,30 @@ def test_a_log_of_another_version_stops_the_start_and_not_the_state(up: Up):
     assert up.settled().keys == before.keys
 
 
+def test_an_agent_with_a_state_serves_it_though_its_log_cannot_be_opened(up: Up):
+    before = up.settled()
+    up.process.stop()
+    state = up.folder / "state"
+    (up.folder / "agent.yaml").write_text(
+        f"log: {{url: 'sqlite://{state}/log.db'}}\n"
+        "views: {default: {}}\n"
+        f"seal: {{directory: '{state}/keys'}}\n"
+        f"agent: {{listen: '127.0.0.1:{up.port}', state: '{state}/agent'}}\n"
+    )
+    aside = up.folder / "aside"
+    aside.mkdir()
+    for file in state.glob("log.db*"):
+        file.rename(aside / file.name)
+    (state / "log.db").write_bytes(b"not a database" * 1000)
+    up.process = Meshferry("agent", "--settings", str(up.folder / "agent.yaml"), cwd=up.folder)
+    assert "serving the last good state" in up.process.wait_for_line("log.db")
+    assert up.settled().keys == before.keys
+    for file in aside.iterdir():
+        file.replace(state / file.name)
+    assert eventually(lambda: up.etcd.get("/readyz").startswith(b"live"), up.process.text())
+    assert up.etcd.state().keys == before.keys
+
+
 class Roles:
     """Roles as processes on a log that may not be there."""
 
