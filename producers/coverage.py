@@ -32,13 +32,14 @@ class Coverage:
 
     def __init__(self) -> None:
         self._covered: set[str] | None = set()
+        self._refused: frozenset[str] = frozenset()
         self._published: dict[str, Unit] = {}
         self._held: dict[str, Unit | Removal] = {}
 
     def resume(self, published: Iterable[Unit]) -> None:
         """Start over from what the log holds."""
         self._held = {}
-        self._published = {} if self._covered is None else {unit.key: unit for unit in published}
+        self._published = {} if self._is_settled else {unit.key: unit for unit in published}
 
     def extend(self, covers: frozenset[str] | None) -> None:
         """Note that the source has told everything of these types; None for every type."""
@@ -46,6 +47,14 @@ class Coverage:
             self._covered = None
         elif self._covered is not None:
             self._covered |= covers
+
+    def refuse(self, type_urls: frozenset[str]) -> None:
+        """Note of which types a resource is refused now: what the source holds of them is not all that is in force."""
+        self._refused = type_urls
+
+    @property
+    def _is_settled(self) -> bool:
+        return self._covered is None and not self._refused
 
     def admit(self, outcomes: list[Unit | Removal]) -> list[Unit | Removal]:
         """Give what may be written now, in order; the rest is held and comes with a later call.
@@ -64,17 +73,19 @@ class Coverage:
             else:
                 self._published.pop(outcome.key, None)
                 admitted.append(outcome)
-        if self._covered is None:
+        if self._is_settled:
             self._published = {}
         return admitted
 
     def _takes_too_much(self, outcome: Unit | Removal) -> bool:
         old = self._published.get(outcome.key)
-        if old is None or self._covered is None:
+        if old is None or self._is_settled:
             return False
         kept = set() if isinstance(outcome, Removal) else {_place(resource) for resource in outcome.resources}
-        covered = self._covered
-        return any(_type(resource) not in covered for resource in old.resources if _place(resource) not in kept)
+        return any(not self._covers(_type(resource)) for resource in old.resources if _place(resource) not in kept)
+
+    def _covers(self, type_url: str) -> bool:
+        return type_url not in self._refused and (self._covered is None or type_url in self._covered)
 
 
 def _order(outcome: Unit | Removal) -> tuple[bool, int]:

@@ -8,11 +8,13 @@ that grows with the whole view.
 from __future__ import annotations
 
 from hashlib import blake2b
+from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 from producers.image import Entry, Replacement, ResourceKey
 from producers.sealing import seal_message
-from producers.source import SourceProblem
+from producers.secret import inspect
+from producers.source import Note, SourceProblem
 from producers.traversal import body_of, copy_without
 from schemas import xds
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from producers.source import Changes, ResourceChange
 
 DIGEST_BYTES = 16
+PAIR_REMEDY = "give PEM with a private key that fits the certificate"
 
 
 class Admission(NamedTuple):
@@ -28,6 +31,12 @@ class Admission(NamedTuple):
 
     replacements: tuple[Replacement, ...]
     problems: tuple[SourceProblem, ...]
+    """Which resources were not taken over and why."""
+    notes: tuple[Note, ...] = ()
+    """Findings about resources that were taken over."""
+
+
+NOTHING = Admission((), ())
 
 
 class Intake:
@@ -42,31 +51,53 @@ class Intake:
         self._seal = seal
         self._digests: dict[ResourceKey, bytes] = {}
         self._virtual_hosts: dict[str, dict[bytes, xds.Message]] = {}
+        self._refused: dict[ResourceKey, bytes] = {}
 
-    def admit(self, changes: Changes) -> Admission:
-        """Turn changes into replacements for the image, in their order; a complete set removes what it lacks."""
-        replacements: list[Replacement] = []
-        problems: list[SourceProblem] = []
+    @property
+    def refused(self) -> frozenset[str]:
+        """Type URLs of which a resource is refused now; the log may hold a last good version of it."""
+        return frozenset(key.type_url for key in self._refused)
+
+    def admit(self, changes: Changes, time_ms: int | None = None) -> Admission:
+        """Turn changes into replacements for the image, in their order; a complete set removes what it lacks.
+
+        Args:
+            changes: what the source says.
+            time_ms: now, Unix milliseconds, to check certificates against; None leaves them unchecked (offline
+                translation, where the translator sees them in the clear).
+        """
+        admissions: list[Admission] = []
         for change in changes.changes:
+            place = f"{changes.source}: {change.type_url.rpartition('.')[2]} {change.name}"
             try:
-                replacements += self._admit(change)
+                admissions.append(self._admit(change, place, time_ms))
             except RecursionError:
-                place = f"{changes.source}: {change.type_url.rpartition('.')[2]} {change.name}"
-                problems.append(SourceProblem(place, "nested too deeply", "simplify the resource"))
-        if changes.is_complete:
-            replacements += self._absent(changes)
-        return Admission(tuple(replacements), tuple(problems))
+                admissions.append(Admission((), (SourceProblem(place, "nested too deeply", "simplify the resource"),)))
+        replacements, problems, notes = zip(*admissions, strict=True) if admissions else ((), (), ())
+        absent = self._absent(changes) if changes.is_complete else ()
+        return Admission((*chain(*replacements), *absent), tuple(chain(*problems)), tuple(chain(*notes)))
 
-    def _admit(self, change: ResourceChange) -> list[Replacement]:
+    def _admit(self, change: ResourceChange, place: str, time_ms: int | None) -> Admission:
         key = ResourceKey(change.type_url, change.name)
         if change.body is None:
-            return self._forget(key)
+            return Admission(tuple(self._forget(key)), ())
         digest = _digest(change.body)
         if self._digests.get(key) == digest:
-            return []
-        message = self._canonical(change.type_url, change.name, change.body)
+            self._refused.pop(key, None)  # back to what is in force
+            return NOTHING
+        if self._refused.get(key) == digest:
+            return NOTHING
+        body, notes = change.body, tuple[Note, ...]()
+        if time_ms is not None:
+            body, faults, expiries = inspect(change.type_url, body, time_ms)
+            if faults:
+                self._refused[key] = digest
+                return Admission((), tuple(_bad_pair(place, path, text) for path, text in faults))
+            notes = tuple(Note("SEC-EXPIRED", *key, path, text) for path, text in expiries)
+        self._refused.pop(key, None)
+        message = self._canonical(change.type_url, change.name, body)
         self._digests[key] = digest
-        return [Replacement(key, Entry(message, body_of(message), change.version_info))]
+        return Admission((Replacement(key, Entry(message, body_of(message), change.version_info)),), (), notes)
 
     def _absent(self, changes: Changes) -> list[Replacement]:
         present = {(change.type_url, change.name) for change in changes.changes}
@@ -75,9 +106,13 @@ class Intake:
             for key in self._digests
             if key not in present and (changes.covers is None or key.type_url in changes.covers)
         ]
+        for key in [key for key in self._refused if key not in present]:
+            if changes.covers is None or key.type_url in changes.covers:
+                del self._refused[key]
         return [replacement for key in absent for replacement in self._forget(key)]
 
     def _forget(self, key: ResourceKey) -> list[Replacement]:
+        self._refused.pop(key, None)
         if self._digests.pop(key, None) is None:
             return []
         if key.type_url == xds.ROUTE_CONFIGURATION:
@@ -106,6 +141,10 @@ class Intake:
             seal_message(copy, self._seal)
         canonical: xds.Message = type(message).FromString(xds.canonical_bytes(copy))
         return canonical
+
+
+def _bad_pair(place: str, path: str, text: str) -> SourceProblem:
+    return SourceProblem(f"{place}: {path}: SEC-KEYPAIR", text, PAIR_REMEDY)
 
 
 def _digest(message: xds.Message) -> bytes:

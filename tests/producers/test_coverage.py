@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from producers.coverage import Coverage
 from producers.publication import Publication
 from producers.source import Changes, ResourceChange
+from producers.units import Removal
 from schemas import xds
 from schemas.records import Unit
 from tests.producers.scene import key_of, listener, rds, route, route_configuration, seal, virtual_host
@@ -87,3 +89,15 @@ def test_reconnecting_to_the_log_holds_back_as_before():
     publication = restarted()
     publication.apply(complete(*ROUTING, eds_cluster("a"), eds_cluster("b"), covers=SEEN), 3)
     assert publication.resume(published(), 4) == []
+
+
+def test_a_refused_resource_keeps_what_the_log_holds_of_its_type():
+    units = published()
+    clusters = [Removal(unit.key) for unit in units if unit.key.startswith("cluster/")]
+    coverage = Coverage()
+    coverage.resume(units)
+    coverage.extend(None)
+    coverage.refuse(frozenset({xds.CLUSTER}))
+    assert coverage.admit(clusters) == []
+    coverage.refuse(frozenset())
+    assert sorted(coverage.admit([])) == sorted(clusters)

@@ -1,9 +1,17 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from producers.intake import Intake
 from producers.source import Changes, ResourceChange
 from schemas import xds
-from tests.producers.scene import cluster, removal, route, route_configuration, seal, secret, virtual_host
+from tests.producers.scene import change, cluster, removal, route, route_configuration, seal, secret, virtual_host
+from tests.translators.certificate_factory import make_pair
+
+if TYPE_CHECKING:
+    from tests.translators.certificate_factory import Pair
+
+NOW_MS = 1_700_000_000_000
 
 HOSTS = [virtual_host(name, [name], route("c")) for name in ("one", "two")]
 
@@ -75,3 +83,49 @@ def test_a_resource_nested_beyond_reason_is_a_problem_and_the_others_are_taken()
     assert [replacement.key.name for replacement in admission.replacements] == ["a"]
     [problem] = admission.problems
     assert str(problem).startswith("source: Cluster deep: nested too deeply (")
+
+
+def pair_secret(name: str, pair: Pair, key: str = "") -> ResourceChange:
+    data = {"certificate_chain": {"inline_string": pair.cert}, "private_key": {"inline_string": key or pair.key}}
+    return change(xds.SECRET, {"name": name, "tls_certificate": data})
+
+
+def test_a_pair_that_does_not_fit_keeps_the_last_good_one():
+    intake, pair = Intake(seal), make_pair()
+    good, bad = pair_secret("s", pair), pair_secret("s", pair, make_pair("other").key)
+    assert len(intake.admit(Changes((good,), is_complete=True, source="source"), NOW_MS).replacements) == 1
+    admission = intake.admit(Changes((bad,), is_complete=True, source="source"), NOW_MS)
+    assert admission.replacements == ()
+    assert [str(problem).partition(": the")[0] for problem in admission.problems] == [
+        "source: Secret s: tls_certificate: SEC-KEYPAIR"
+    ]
+    assert intake.refused == {xds.SECRET}
+    assert intake.admit(Changes((bad,), is_complete=False, source="source"), NOW_MS) == ((), (), ())
+    assert intake.admit(Changes((good,), is_complete=False, source="source"), NOW_MS) == ((), (), ())
+    assert intake.refused == frozenset()
+
+
+def test_a_refused_resource_may_go():
+    intake, pair = Intake(seal), make_pair()
+    bad = pair_secret("s", pair, make_pair("other").key)
+    intake.admit(Changes((bad,), is_complete=True, source="source"), NOW_MS)
+    intake.admit(Changes((), is_complete=True, source="source", covers=frozenset({xds.CLUSTER})), NOW_MS)
+    assert intake.refused == {xds.SECRET}
+    intake.admit(Changes((), is_complete=True, source="source"), NOW_MS)
+    assert intake.refused == frozenset()
+    intake.admit(Changes((bad,), is_complete=False, source="source"), NOW_MS)
+    intake.admit(Changes((removal(xds.SECRET, "s"),), is_complete=False, source="source"), NOW_MS)
+    assert intake.refused == frozenset()
+
+
+def test_an_expired_certificate_is_noted_and_taken():
+    changes = Changes((pair_secret("s", make_pair()),), is_complete=True, source="source")
+    admission = Intake(seal).admit(changes, NOW_MS * 10)
+    assert len(admission.replacements) == 1
+    [note] = admission.notes
+    assert (note.code, note.type_url, note.name, note.path) == (
+        "SEC-EXPIRED",
+        xds.SECRET,
+        "s",
+        "tls_certificate.certificate_chain",
+    )
