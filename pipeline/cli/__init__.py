@@ -27,10 +27,11 @@ app = cyclopts.App(
         "unreachable, 75 timed out, 77 refused, 78 bad configuration."
     ),
 )
-COMMANDS = ("up", "translate", "topics", "status", "producer", "translator", "agent", "version")
+COMMANDS = ("up", "translate", "topics", "keys", "status", "producer", "translator", "agent", "version")
+GROUPS = ("topics", "keys")
 for _name in COMMANDS:
-    if _name == "topics":
-        app.command("pipeline.cli.topics:app", name=_name)
+    if _name in GROUPS:
+        app.command(f"pipeline.cli.{_name}:app", name=_name)
     else:
         app.command(f"pipeline.cli.{_name}:run", name=_name, help_epilogue="")  # each tells its own exit codes
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.seal import SealError, SealKeys, load_or_create_keys, opener_of
+from pipeline.key_directory import SealKeys, load_or_create_keys, opener_of
+from pipeline.seal import SealError
 from pipeline.settings import SealSettings, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from pipeline.seal import PrivateKeys
 
 
 def seal_keys(seal: SealSettings) -> SealKeys:
@@ -37,9 +40,17 @@ def reveal_with(seal: SealSettings) -> Callable[[bytes], bytes]:
     if not seal.directory:
         return _refuse
     try:
-        return opener_of(seal_keys(seal)).open_value
+        return opener_of(seal_keys(seal), lambda: _reread(seal)).open_value
     except SealError as error:
         raise SettingsError(f"seal.directory: {error}") from error
+
+
+def _reread(seal: SealSettings) -> PrivateKeys:
+    """Look for keys that came with a rotation; where that fails, what was there before still opens."""
+    try:
+        return seal_keys(seal).private_keys
+    except SettingsError as error:
+        raise SealError(str(error)) from error
 
 
 def _refuse(value: bytes) -> bytes:

@@ -1,18 +1,13 @@
 from __future__ import annotations
 
 import json
-import stat
-from typing import TYPE_CHECKING
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.seal import TOKEN, Opener, Sealer, SealError, key_id_of, load_or_create_keys, opener_of
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from pipeline.seal import TOKEN, Opener, Sealer, SealError, key_id_of
 
 PRIVATE = X25519PrivateKey.from_private_bytes(bytes(range(32)))
 PUBLIC = PRIVATE.public_key().public_bytes_raw()
@@ -107,47 +102,14 @@ def test_a_truncated_token_does_not_open():
         opener().open(".".join(parts))
 
 
-def test_keys_are_made_once_and_only_their_owner_reads_them(tmp_path: Path):
-    keys = load_or_create_keys(tmp_path / "seal")
-    again = load_or_create_keys(tmp_path / "seal")
-    assert (keys.public_key, keys.fingerprint_key) == (again.public_key, again.fingerprint_key)
-    assert opener_of(again).open(Sealer(keys.public_key, keys.fingerprint_key).seal(PEM)) == PEM
-    assert {path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "seal").iterdir()} == {
-        "seal.key": 0o600,
-        "seal.pub": 0o600,
-    }
+def test_keys_that_came_meanwhile_are_looked_for_when_a_token_needs_them():
+    token = sealer().seal(PEM)
+    calls = []
 
+    def reread():
+        calls.append(1)
+        return {key_id_of(PUBLIC): PRIVATE}
 
-def test_a_producer_with_the_public_key_only_seals_but_does_not_open(tmp_path: Path):
-    keys = load_or_create_keys(tmp_path / "agent")
-    (tmp_path / "producer").mkdir()
-    (tmp_path / "producer" / "seal.pub").write_bytes((tmp_path / "agent" / "seal.pub").read_bytes())
-    sealing = load_or_create_keys(tmp_path / "producer")
-    assert sealing.fingerprint_key == load_or_create_keys(tmp_path / "producer").fingerprint_key
-    assert opener_of(keys).open(Sealer(sealing.public_key, sealing.fingerprint_key).seal(PEM)) == PEM
-    with pytest.raises(SealError, match=r"seal\.key is missing"):
-        opener_of(sealing)
-
-
-def test_a_key_that_appeared_meanwhile_is_the_one_that_is_used(tmp_path: Path, monkeypatch):
-    first = load_or_create_keys(tmp_path)
-    path = tmp_path / "seal.key"
-    monkeypatch.setattr(type(path), "exists", lambda _: False)
-    assert load_or_create_keys(tmp_path).public_key == first.public_key
-    assert sorted(found.name for found in tmp_path.iterdir()) == ["seal.key", "seal.pub"]
-
-
-@pytest.mark.parametrize("content", [b"", b"AAAA", b"!!!!", b"\xff" * 43])
-def test_a_damaged_key_file_is_named_and_not_shown(tmp_path: Path, content):
-    path = tmp_path / "seal.key"
-    path.write_bytes(content)
-    path.chmod(0o600)
-    with pytest.raises(SealError, match=r"seal\.key: not a key of 32 bytes in base64url"):
-        load_or_create_keys(tmp_path)
-
-
-def test_a_key_that_others_may_read_is_refused(tmp_path: Path):
-    load_or_create_keys(tmp_path)
-    (tmp_path / "seal.key").chmod(0o640)
-    with pytest.raises(SealError, match="chmod 600"):
-        load_or_create_keys(tmp_path)
+    one = Opener({}, reread)
+    assert one.open(token) == one.open(token) == PEM
+    assert calls == [1]

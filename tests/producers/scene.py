@@ -12,6 +12,7 @@ from schemas import xds
 
 if TYPE_CHECKING:
     from schemas.records import Unit
+    from tests.translators.certificate_factory import Pair
 
 VIEW = "v"
 TLS_SOCKET = "envoy.transport_sockets.tls"
@@ -86,6 +87,12 @@ def endpoints(name: str, *ports: int) -> ResourceChange:
 def secret(name: str, key: str = "a private key") -> ResourceChange:
     certificate = {"certificate_chain": {"inline_string": "chain"}, "private_key": {"inline_string": key}}
     return change(xds.SECRET, {"name": name, "tls_certificate": certificate})
+
+
+def pair_secret(name: str, pair: Pair, key: str = "") -> ResourceChange:
+    """A secret that passes for a real one; `key` is another private key than the pair's."""
+    data = {"certificate_chain": {"inline_string": pair.cert}, "private_key": {"inline_string": key or pair.key}}
+    return change(xds.SECRET, {"name": name, "tls_certificate": data})
 
 
 def seal(plaintext: bytes) -> str:

@@ -1,15 +1,10 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from producers.intake import Intake
 from producers.source import Changes, ResourceChange
 from schemas import xds
-from tests.producers.scene import change, cluster, removal, route, route_configuration, seal, secret, virtual_host
+from tests.producers.scene import cluster, pair_secret, removal, route, route_configuration, seal, secret, virtual_host
 from tests.translators.certificate_factory import make_pair
-
-if TYPE_CHECKING:
-    from tests.translators.certificate_factory import Pair
 
 NOW_MS = 1_700_000_000_000
 
@@ -83,11 +78,6 @@ def test_a_resource_nested_beyond_reason_is_a_problem_and_the_others_are_taken()
     assert [replacement.key.name for replacement in admission.replacements] == ["a"]
     [problem] = admission.problems
     assert str(problem).startswith("source: Cluster deep: nested too deeply (")
-
-
-def pair_secret(name: str, pair: Pair, key: str = "") -> ResourceChange:
-    data = {"certificate_chain": {"inline_string": pair.cert}, "private_key": {"inline_string": key or pair.key}}
-    return change(xds.SECRET, {"name": name, "tls_certificate": data})
 
 
 def test_a_pair_that_does_not_fit_keeps_the_last_good_one():

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pipeline.key_directory import load_or_create_keys
 from pipeline.log import BrokenTopicError, LogUnreachableError, NewRecord, WriterFencedError, open_log
-from pipeline.seal import Sealer, load_or_create_keys
+from pipeline.seal import Sealer
 from pipeline.topics import MAX_MESSAGE_BYTES, view_specs
 from producers import runner
 from producers.runner import ProducerOptions
@@ -14,7 +15,8 @@ from producers.source import Changes, Note, SourceProblem
 from schemas import xds
 from schemas.codec import decode
 from schemas.records import Genesis, Unit
-from tests.producers.scene import change, cluster, secret
+from tests.producers.scene import change, cluster, pair_secret
+from tests.translators.certificate_factory import make_pair
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -82,12 +84,13 @@ async def test_the_first_record_is_the_genesis_and_it_is_written_once(home: Home
 
 
 async def test_a_restart_writes_nothing_although_sealing_is_randomised(home: Home):
-    records = await home.produce(complete(secret("s", "very private"), cluster("a")))
-    assert all(b"very private" not in record.value for record in records)
+    before, after = (pair_secret("s", make_pair(name)) for name in ("one", "two"))
+    records = await home.produce(complete(before, cluster("a")))
+    assert all(b"PRIVATE KEY" not in record.value for record in records)
     [unit] = [decode(record.value, Unit) for record in records if record.key == "secret/s"]
     assert b"mfseal1." in unit.resources[0].body
-    assert await home.produce(complete(secret("s", "very private"), cluster("a"))) == []
-    [rotated] = await home.produce(complete(secret("s", "other"), cluster("a")))
+    assert await home.produce(complete(before, cluster("a"))) == []
+    [rotated] = await home.produce(complete(after, cluster("a")))
     assert rotated.key == "secret/s"
 
 
