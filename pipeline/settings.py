@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 import yaml
@@ -49,23 +49,62 @@ class TLSSettings(_Section, frozen=True):
     """PEM file with the client certificate."""
     key: str = ""
     """PEM file with its key."""
+    server_name: str = ""
+    """The name that the server's certificate must have, where it is not the host of `server`."""
+
+
+class IdentitySettings(_Section, frozen=True):
+    """What a profile builds the xDS node from; which of it is needed, docs/control-planes.md says."""
+
+    name: str = ""
+    """Name of the proxy: workload, data plane, proxy service or Gateway."""
+    namespace: str = ""
+    """Its namespace."""
+    ip: str = ""
+    """Its address."""
+    mesh: str = ""
+    """The mesh: of Kuma, where it is empty for `default`; the mesh id of Istio."""
+    domain: str = ""
+    """DNS domain of Istio's node id; empty for `NAMESPACE.svc.cluster.local`."""
+    service_account: str = ""
+    """Its service account, where Istio compares it with the certificate."""
 
 
 class XDSSettings(_Section, frozen=True):
     """An ADS server as the source of a view."""
 
-    server: str
-    """host:port of the control plane."""
-    node_id: str
-    """The xDS node id this view subscribes as."""
+    server: str | list[str]
+    """host:port of the control plane, or a list of several, the preferred first."""
+    profile: Literal["generic", "istio-sidecar", "istio-router", "kuma", "consul", "envoy-gateway"] = "generic"
+    """Whose conventions the identity follows."""
+    identity: IdentitySettings = IdentitySettings()
+    """What the profile builds the identity from."""
+    node_id: str = ""
+    """The xDS node id this view subscribes as; empty lets the profile build it."""
+    variant: Literal["", "sotw", "delta"] = ""
+    """State-of-the-world or incremental; empty takes the profile's."""
     cluster: str = ""
-    """node.cluster, where the control plane wants one."""
+    """node.cluster; empty takes the profile's."""
     metadata: dict[str, Any] = {}
-    """node.metadata."""
+    """node.metadata, laid over the profile's; null takes a key of the profile away."""
+    locality: dict[str, str] = {}
+    """node.locality: `region`, `zone`, `sub_zone`."""
+    headers: dict[str, str] = {}
+    """gRPC metadata of the stream, keys in lower case."""
     tls: TLSSettings | None = None
     """Absent: plaintext."""
     token_file: str = ""
-    """File with a bearer token, read again at every connect."""
+    """File with a token, read again at every connect."""
+    token_header: str = ""
+    """The gRPC metadata key that carries it; empty takes the profile's, usually `authorization: Bearer`."""
+    return_after_s: Annotated[float, msgspec.Meta(gt=0)] = 300.0
+    """How long the first of several control planes is left alone after it failed."""
+    keepalive_s: Annotated[int, msgspec.Meta(ge=1, le=86400)] = 30
+    """A connection that is silent for so long is probed."""
+    max_age_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    """A stream this old is opened again; 0 never."""
+    max_silence_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    """A stream on which no response came for so long is opened again; 0 never."""
 
 
 class SourceSettings(_Section, frozen=True):

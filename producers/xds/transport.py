@@ -1,18 +1,18 @@
-"""The gRPC transport of an ADS session: the only file that knows grpc, sockets and the clock.
+"""The gRPC transport of an ADS session: the only file that knows its streams and the clock.
 
 One connection at a time. Each attempt makes a new channel, so that certificates and the token are read again and
 nothing of an old connection lingers. Events go through one queue to the session; the reader waits until a response has
 been dealt with before it takes the next from the wire, so that a slow follower slows the control plane, not the memory.
+Who is asked next, and when, is decided in failover.py.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 import grpc
 import grpc.aio
@@ -21,106 +21,115 @@ from google.protobuf.message import DecodeError
 from pipeline.backoff import Backoff
 from pipeline.version import build_version
 from producers.source import SourceProblem
+from producers.xds.age import Ages
+from producers.xds.channel import (
+    CONNECT_TIMEOUT_S,
+    REMEDIES,
+    ConnectError,
+    Server,
+    TLSFiles,
+    call_metadata,
+    check_headers,
+    open_channel,
+    stream_error,
+    translated,
+)
 from producers.xds.command import DeliverChanges, ReportProblem, SendRequest, StartTimer
 from producers.xds.event import Event, ResponseReceived, StreamEnded, StreamOpened, TimerFired
-from producers.xds.node import build_node
-from producers.xds.session import Session, Timing
+from producers.xds.failover import End, Failover
+from producers.xds.profile import Facts, build_identity
+from producers.xds.variant import VARIANTS
 from schemas import xds
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 
     from pipeline.settings import XDSSettings
     from producers.source import Changes
     from producers.xds.command import Command
+    from producers.xds.session import Timing
 
-METHOD = "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources"
 BACKOFF_BASE_S = 0.5
 BACKOFF_CAP_S = 30.0
-CONNECT_TIMEOUT_S = 30.0
-CHANNEL_OPTIONS = (
-    ("grpc.max_receive_message_length", -1),  # a single response of 3.6 MB is normal (control-planes.md section 6)
-    ("grpc.max_send_message_length", -1),
-    ("grpc.keepalive_time_ms", 30_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
-    ("grpc.http2.max_pings_without_data", 0),  # an idle stream is the normal case, it must be probed for ever
-    ("grpc.use_local_subchannel_pool", 1),  # else a new channel inherits the back-off of the old one
-)
-MAX_DETAILS_CHARS = 300
-REMEDIES = {
-    grpc.StatusCode.UNAVAILABLE: "check address, port, TLS settings and that the control plane runs; tried again",
-    grpc.StatusCode.UNIMPLEMENTED: "check that the address is an ADS server's and that it speaks state-of-the-world",
-    grpc.StatusCode.UNAUTHENTICATED: "check the token file or the client certificate; tried again",
-    grpc.StatusCode.PERMISSION_DENIED: "check that this identity may subscribe as this node id; tried again",
-    grpc.StatusCode.INVALID_ARGUMENT: "check node id, cluster and metadata against what the control plane wants",
-    grpc.StatusCode.RESOURCE_EXHAUSTED: "the control plane limits streams; tried again with back-off",
-}
+MAX_KEEPALIVE_MS = 600_000
+BREAK_S = 0.1
+"""A connection that breaks takes its stream along within this time; where the stream goes on it was a GOAWAY."""
+DRAIN_S = 1.5
+"""How long a stream may go on after a GOAWAY: a server that has a complaint ends it within a second and says why."""
+TOO_MANY_PINGS = "too_many_pings"
+NO_STREAM = "cannot connect"
 
 
 @dataclass(frozen=True)
-class TLSFiles:
-    """PEM files of a TLS connection, read at every connect; an empty path leaves that part out."""
+class Lifetime:
+    """When a stream is given up though nothing has gone wrong on it; 0 means never."""
 
-    ca: str = ""
-    """The authorities to trust; empty trusts the system's."""
-    cert: str = ""
-    """The client certificate, for mTLS."""
-    key: str = ""
-    """Its private key."""
-
-
-@dataclass(frozen=True)
-class Server:
-    """An ADS server and how to speak to it."""
-
-    address: str
-    """host:port."""
-    tls: TLSFiles | None = None
-    """None speaks plaintext."""
-    token_file: str = ""
-    """File with a bearer token, read at every connect."""
-    metadata: tuple[tuple[str, str], ...] = ()
-    """Further gRPC metadata of the stream."""
+    max_age_s: float = 0.0
+    """A stream this old is opened again."""
+    max_silence_s: float = 0.0
+    """A stream on which nothing was heard for so long is opened again; for control planes that hang half-open."""
+    return_after_s: float = 300.0
+    """How long the first control plane of a list is left alone after it failed."""
 
 
 _Happening: TypeAlias = Event | SourceProblem | BaseException
 
 
-class _ConnectError(Exception):
-    """An attempt failed; what went wrong and what to do about it, one line each."""
-
-    def __init__(self, message: str, remedy: str) -> None:
-        super().__init__(message)
-        self.message = message
-        self.remedy = remedy
-
-
 class ADSSource:
-    """An ADS control plane as a source (producers/source.py)."""
+    """An ADS control plane, or several that stand in for each other, as a source (producers/source.py)."""
 
     def __init__(
         self,
-        server: Server,
+        servers: Server | Sequence[Server],
         node: xds.Message,
         *,
+        variant: str = "sotw",
         timing: Timing | None = None,
+        lifetime: Lifetime | None = None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         """Make the source; nothing is connected before `changes` is followed.
 
         Args:
-            server: whom to ask.
+            servers: whom to ask, in this order of preference.
             node: the identity to ask as (`build_node`).
+            variant: `sotw` or `delta`.
             timing: other delays than the protocol's.
+            lifetime: when streams are given up.
             jitter: gives a number in [0, 1) for the back-off.
+
+        Raises:
+            ValueError: no such variant, no server, or one that is no address.
         """
-        self._server = server
-        self._session = Session(node, server.address, timing)
+        self._servers = [servers] if isinstance(servers, Server) else list(servers)
+        if not self._servers:
+            raise ValueError("server: empty; give HOST:PORT of the control plane")
+        if bad := [server.address for server in self._servers if not re.fullmatch(r"\S+:\S+", server.address)]:
+            raise ValueError(f"server: {bad[0]!r} is not HOST:PORT")
+        if variant not in VARIANTS:
+            raise ValueError(f"variant: {variant!r} is none; there are {', '.join(sorted(VARIANTS))}")
+        self._variant = VARIANTS[variant]
+        self._lifetime = lifetime or Lifetime()
+        self._place = ", ".join(server.address for server in self._servers)
+        self._session = self._variant.session(node, self._place, timing)
         self._events: asyncio.Queue[_Happening] = asyncio.Queue()
         self._backoff = Backoff(BACKOFF_BASE_S, BACKOFF_CAP_S, jitter)
+        self._failover = Failover(len(self._servers), round(self._lifetime.return_after_s * 1000))
+        self._ages = Ages()
         self._call: Any = None
-        self._last_problem: SourceProblem | None = None
+        self._is_answered = self._is_draining = False
+        self._opened_s = 0.0
+        self._told: set[SourceProblem] = set()
         self._timers: dict[int, asyncio.TimerHandle] = {}
+
+    @property
+    def server(self) -> Server:
+        """The control plane in use."""
+        return self._servers[self._failover.index]
+
+    def ages_s(self) -> dict[str, float]:
+        """Give how long ago each type was last heard of, in seconds, by type URL."""
+        return self._ages.ages_s(asyncio.get_running_loop().time())
 
     async def changes(self) -> AsyncIterator[Changes | SourceProblem]:
         """Follow the control plane until cancelled.
@@ -129,7 +138,7 @@ class ADSSource:
             Changes and problems in the order they happened. A server that cannot be reached is a problem, tried again
             with full-jitter back-off; what was delivered stays in force.
         """
-        connecting = asyncio.create_task(self._connect_forever(), name=f"ads {self._server.address}")
+        connecting = asyncio.create_task(self._connect_forever(), name=f"ads {self._place}")
         connecting.add_done_callback(self._stopped)
         try:
             while True:
@@ -175,6 +184,11 @@ class ADSSource:
             await self._call.write(request.SerializeToString())
         except (grpc.RpcError, asyncio.InvalidStateError):
             return  # the stream has ended; its reader reports that, and a new stream starts from the beginning
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            return  # grpc raises this too when it was the call that was cancelled
 
     def _fire(self, serial: int) -> None:
         del self._timers[serial]
@@ -186,124 +200,201 @@ class ADSSource:
         self._timers.clear()
 
     async def _connect_forever(self) -> None:
+        loop = asyncio.get_running_loop()
         while True:
+            self._is_answered, self._is_draining, self._opened_s = False, False, loop.time()
             try:
-                await self._stream()
-            except _ConnectError as error:
-                problem = SourceProblem(self._server.address, error.message, error.remedy)
-                if problem != self._last_problem:
-                    self._events.put_nowait(problem)
-                self._last_problem = problem
-            await asyncio.sleep(self._backoff.next_s())
+                end = await self._stream()
+            except ConnectError as error:
+                end = End.BROKEN
+                self._tell(error)
+            if not self._is_answered and end is not End.RETURNING:
+                end = End.UNANSWERED
+            now_s = loop.time()
+            if self._failover.ended(end, round((now_s - self._opened_s) * 1000), round(now_s * 1000)):
+                await asyncio.sleep(self._backoff.next_s())
 
-    async def _stream(self) -> None:
+    def _tell(self, error: ConnectError) -> None:
+        """Report a problem, once until the next response."""
+        problem = SourceProblem(self.server.address, error.message, error.remedy)
+        if problem not in self._told:
+            self._told.add(problem)
+            self._events.put_nowait(problem)
+        if _is_complaint(error):
+            index = self._failover.index
+            keepalive_ms = min(2 * self.server.keepalive_ms, MAX_KEEPALIVE_MS)
+            self._servers[index] = replace(self.server, keepalive_ms=keepalive_ms)
+
+    async def _stream(self) -> End:
         """Connect once and read until the stream ends.
 
+        Returns:
+            How it ended, where nothing went wrong.
+
         Raises:
-            _ConnectError: in the end, whatever the end was.
+            ConnectError: something went wrong.
         """
-        channel = _channel(self._server)
+        metadata, channel = call_metadata(self.server), open_channel(self.server)
         try:
-            self._call = channel.stream_stream(METHOD)(metadata=_metadata(self._server))
-            with _translated("cannot connect"):
+            self._call = channel.stream_stream(self._variant.method)(metadata=metadata)
+            with translated(NO_STREAM):
                 async with asyncio.timeout(CONNECT_TIMEOUT_S):
                     await self._call.wait_for_connection()
+            self._ages.open(asyncio.get_running_loop().time())
             await self._happened(StreamOpened())
             try:
-                with _translated("the stream ended"):
-                    await self._read()
-            except _ConnectError:
-                self._stop_timers()
-                await self._happened(StreamEnded())
+                end = await self._until_first([self._read(), *self._limits(channel)])
+            except ConnectError as error:
+                await self._end()
+                if self._is_draining and error.code is grpc.StatusCode.UNAVAILABLE and not _is_complaint(error):
+                    return End.FINISHED
                 raise
+            await self._end()
+            return end
         finally:
             await channel.close()
 
-    async def _read(self) -> None:
-        parse = xds.message_class("envoy.service.discovery.v3.DiscoveryResponse").FromString
-        while (body := await self._call.read()) is not grpc.aio.EOF:
-            try:
-                response = parse(body)
-            except DecodeError:
-                raise _ConnectError(
-                    "it sent what is no DiscoveryResponse", REMEDIES[grpc.StatusCode.UNIMPLEMENTED]
-                ) from None
-            self._backoff.reset()
-            self._last_problem = None
-            await self._happened(ResponseReceived(response))
-        raise _ended("the stream ended", await self._call.code(), await self._call.details())
+    async def _end(self) -> None:
+        self._call.cancel()  # also frees a follower that is stuck in writing to a peer that does not read
+        self._stop_timers()
+        await self._happened(StreamEnded())
+
+    async def _until_first(self, endings: Sequence[Coroutine[Any, Any, End]]) -> End:
+        tasks = [asyncio.create_task(ending) for ending in endings]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        return next(task for task in tasks if task in done).result()
+
+    def _limits(self, channel: Any) -> list[Coroutine[Any, Any, End]]:
+        """Give what can end a stream from outside."""
+        limits: list[Coroutine[Any, Any, End]] = [self._until_told_to_go(channel)]
+        if self._lifetime.max_age_s:
+            limits.append(self._until_old())
+        if self._lifetime.max_silence_s:
+            limits.append(self._until_silent())
+        if self._failover.index:
+            limits.append(self._until_first_is_back())
+        return limits
+
+    async def _until_told_to_go(self, channel: Any) -> End:
+        """Wait for a GOAWAY: it takes the channel out of READY while the stream on it may still live."""
+        while (state := channel.get_state()) is not grpc.ChannelConnectivity.IDLE:
+            await channel.wait_for_state_change(state)
+        await asyncio.sleep(BREAK_S)
+        self._is_draining = True
+        await asyncio.sleep(DRAIN_S)
+        return End.FINISHED
+
+    async def _until_old(self) -> End:
+        await asyncio.sleep(self._lifetime.max_age_s)
+        return End.FINISHED
+
+    async def _until_silent(self) -> NoReturn:
+        loop = asyncio.get_running_loop()
+        while (left_s := self._ages.heard_s + self._lifetime.max_silence_s - loop.time()) > 0:  # noqa: ASYNC110 - time
+            await asyncio.sleep(left_s)
+        message = f"nothing was heard for {self._lifetime.max_silence_s:g} s"
+        described = self._ages.described(loop.time())
+        remedy = "it is opened again; raise `max_silence_s` if this control plane is often silent for so long"
+        raise ConnectError(message + (f"; last answers: {described} ago" if described else ""), remedy)
+
+    async def _until_first_is_back(self) -> End:
+        """Look from time to time whether the first control plane takes connections again."""
+        loop = asyncio.get_running_loop()
+        while (due_ms := self._failover.return_due_ms) is not None:
+            await asyncio.sleep(due_ms / 1000 - loop.time())
+            if await _is_reachable(self._servers[0]):
+                break
+            self._failover.first_failed(round(loop.time() * 1000))
+        return End.RETURNING
+
+    async def _read(self) -> End:
+        while (body := await self._next_body()) is not grpc.aio.EOF:
+            await self._take(body)
+        code, details = await self._call.code(), await self._call.details()
+        if code is grpc.StatusCode.OK and self._is_answered:
+            return End.FINISHED
+        raise stream_error(self._ended(), code, details)
+
+    async def _next_body(self) -> Any:
+        with translated(self._ended()):
+            return await self._call.read()
+
+    def _ended(self) -> str:
+        """Say it alike whether a refusal comes with the connection or after it."""
+        return "the stream ended" if self._is_answered else NO_STREAM
+
+    async def _take(self, body: bytes) -> None:
+        try:
+            response = xds.message_class(self._variant.response).FromString(body)
+        except DecodeError:
+            name = self._variant.response.rpartition(".")[2]
+            raise ConnectError(f"it sent what is no {name}", REMEDIES[grpc.StatusCode.UNIMPLEMENTED]) from None
+        self._backoff.reset()
+        self._told.clear()
+        self._is_answered = True
+        self._ages.hear(response.type_url, asyncio.get_running_loop().time())
+        await self._happened(ResponseReceived(response))
 
     async def _happened(self, event: Event) -> None:
         self._events.put_nowait(event)
         await self._events.join()
 
 
-@contextmanager
-def _translated(what: str) -> Iterator[None]:
-    """Turn what grpc raises when a stream fails into a _ConnectError."""
+def _is_complaint(error: ConnectError) -> bool:
+    return TOO_MANY_PINGS in error.message
+
+
+async def _is_reachable(server: Server) -> bool:
     try:
-        yield
-    except grpc.aio.AioRpcError as error:
-        raise _ended(what, error.code(), error.details()) from error
+        channel = open_channel(server)
+    except ConnectError:
+        return False
+    try:
+        await asyncio.wait_for(channel.channel_ready(), CONNECT_TIMEOUT_S)
     except TimeoutError:
-        raise _ended(what, grpc.StatusCode.UNAVAILABLE, f"no answer within {CONNECT_TIMEOUT_S:g} s") from None
-    except asyncio.CancelledError:
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
-            raise
-        # grpc raises this too when the server ends the stream with the status CANCELLED
-        raise _ended(what, grpc.StatusCode.CANCELLED, "") from None
-
-
-def _ended(what: str, code: grpc.StatusCode, details: str | None) -> _ConnectError:
-    reason = " ".join((details or "").split())[:MAX_DETAILS_CHARS]
-    message = f"{what}: {code.name}" + (f", {reason}" if reason else "")
-    return _ConnectError(message, REMEDIES.get(code, "it is opened again; see the control plane's log"))
-
-
-def _metadata(server: Server) -> tuple[tuple[str, str], ...]:
-    if not server.token_file:
-        return server.metadata
-    token = _read_file(server.token_file, "token").decode("ascii", "replace").strip()
-    if not token.isprintable() or not token.isascii():
-        raise _ConnectError(f"{server.token_file}: is no bearer token", "write the token alone into the file, in ASCII")
-    return (*server.metadata, ("authorization", f"Bearer {token}"))
-
-
-def _channel(server: Server) -> Any:
-    if server.tls is None:
-        return grpc.aio.insecure_channel(server.address, options=CHANNEL_OPTIONS)
-    tls = server.tls
-    if bool(tls.cert) != bool(tls.key):  # grpc aborts the process over it
-        raise _ConnectError("a client certificate without its key, or the reverse", "give both `cert` and `key`")
-    credentials = grpc.ssl_channel_credentials(
-        root_certificates=_read_pem(tls.ca, "CA") if tls.ca else None,
-        private_key=_read_pem(tls.key, "key") if tls.key else None,
-        certificate_chain=_read_pem(tls.cert, "certificate") if tls.cert else None,
-    )
-    return grpc.aio.secure_channel(server.address, credentials, options=CHANNEL_OPTIONS)
-
-
-def _read_pem(path: str, what: str) -> bytes:
-    content = _read_file(path, what)
-    if b"-----BEGIN " not in content:
-        raise _ConnectError(f"{path}: is not PEM", f"give the {what} as a PEM file")
-    return content
-
-
-def _read_file(path: str, what: str) -> bytes:
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise _ConnectError(f"{path}: {error.strerror}", f"give a readable {what} file") from error
+        return False
+    else:
+        return True
+    finally:
+        await channel.close()
 
 
 def source_of(settings: XDSSettings) -> ADSSource:
     """Make a source from the settings of a view.
 
     Raises:
-        ValueError: node id or metadata cannot be used; names the field.
+        ValueError: the identity cannot be built, or there is no such variant; names the field.
     """
-    tls = TLSFiles(settings.tls.ca, settings.tls.cert, settings.tls.key) if settings.tls else None
-    node = build_node(settings.node_id, build_version(), cluster=settings.cluster, metadata=settings.metadata)
-    return ADSSource(Server(settings.server, tls, settings.token_file), node)
+    facts = settings.identity
+    identity = build_identity(
+        settings.profile,
+        Facts(facts.name, facts.namespace, facts.ip, facts.mesh, facts.domain, facts.service_account),
+        build_version(),
+        node_id=settings.node_id,
+        cluster=settings.cluster,
+        metadata=settings.metadata,
+        locality=settings.locality,
+    )
+    headers = check_headers(settings.headers, settings.token_header)
+    tls = settings.tls
+    files = TLSFiles(tls.ca, tls.cert, tls.key, tls.server_name) if tls else None
+    addresses = [settings.server] if isinstance(settings.server, str) else settings.server
+    servers = [
+        Server(
+            address,
+            files,
+            settings.token_file,
+            token_header=settings.token_header or identity.token_header,
+            token_prefix=identity.token_prefix,
+            metadata=headers,
+            keepalive_ms=settings.keepalive_s * 1000,
+        )
+        for address in addresses
+    ]
+    lifetime = Lifetime(settings.max_age_s, settings.max_silence_s, settings.return_after_s)
+    return ADSSource(servers, identity.node, variant=settings.variant or identity.variant, lifetime=lifetime)

@@ -116,6 +116,7 @@ class ADSPeer:
         self.resources: dict[str, dict[str, object]] = {}
         self.versions: dict[str, int] = defaultdict(int)
         self.misbehaviour = Misbehaviour()
+        self.refuses: grpc.StatusCode | None = None
         self.requests: list = []
         self.metadata: list[dict[str, str]] = []
         self.streams: list[Stream] = []
@@ -152,6 +153,9 @@ class ADSPeer:
         stream = Stream(self, context)
         self.metadata.append({key: str(value) for key, value in context.invocation_metadata()})
         self.streams.append(stream)
+        if self.refuses is not None:
+            await self._notify()
+            await context.abort(self.refuses, "refused")
         try:
             await stream.run()
         finally:

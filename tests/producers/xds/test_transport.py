@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-from collections import Counter
+import re
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,62 +16,16 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from pipeline.settings import TLSSettings, XDSSettings
-from producers.source import Changes, SourceProblem
+from pipeline.settings import IdentitySettings, TLSSettings, XDSSettings
+from producers.xds.channel import Server, TLSFiles
 from producers.xds.node import build_node
 from producers.xds.session import Timing
-from producers.xds.transport import ADSSource, Server, TLSFiles, source_of
+from producers.xds.transport import ADSSource, Lifetime, source_of
 from schemas import xds
 from tests.peers.ads import ADSPeer
+from tests.peers.half_open import HalfOpen
 from tests.producers.xds.dialogue import bad_listener, cluster, endpoints, listener, routes, secret
-
-FAST = Timing(existence_ms=300, confirmation_ms=300, nack_interval_ms=50)
-DEADLINE_S = 10.0
-
-
-class Follower:
-    """Follows a source in a task of its own and keeps what it says."""
-
-    def __init__(self, source: ADSSource) -> None:
-        self.image = {}
-        self.changes: list[Changes] = []
-        self.problems: list[SourceProblem] = []
-        self._said = asyncio.Condition()
-        self._task = asyncio.create_task(self._follow(source))
-
-    async def _follow(self, source) -> None:
-        async for output in source.changes():
-            async with self._said:
-                if isinstance(output, SourceProblem):
-                    self.problems.append(output)
-                else:
-                    self.changes.append(output)
-                    self._take(output)
-                self._said.notify_all()
-
-    def _take(self, changes: Changes) -> None:
-        given = {(change.type_url, change.name): change.body for change in changes.changes}
-        if changes.is_complete:
-            covers = changes.covers
-            kept = {k: v for k, v in self.image.items() if covers is not None and k[0] not in covers}
-            self.image = kept
-        self.image.update(given)
-        self.image = {key: body for key, body in self.image.items() if body is not None}
-
-    async def until(self, predicate) -> None:
-        async with asyncio.timeout(DEADLINE_S), self._said:
-            await self._said.wait_for(predicate)
-
-    async def stop(self) -> None:
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
-
-    @property
-    def names(self) -> Counter[str]:
-        return Counter(type_url.rpartition(".")[2] for type_url, _ in self.image)
-
-    def told(self) -> list[str]:
-        return [str(problem) for problem in self.problems]
+from tests.producers.xds.follower import DEADLINE_S, Follower
 
 
 @pytest.fixture
@@ -84,20 +39,6 @@ async def peer():
     await running.start()
     yield running
     await running.stop()
-
-
-@pytest.fixture
-async def follow():
-    followers = []
-
-    def start(address, *, timing=FAST, **how):
-        source = ADSSource(Server(address, **how), build_node("node", "1.0"), timing=timing, jitter=lambda: 0.05)
-        followers.append(Follower(source))
-        return followers[-1]
-
-    yield start
-    for follower in followers:
-        await follower.stop()
 
 
 WHOLE = {"Cluster": 2, "ClusterLoadAssignment": 2, "Listener": 1, "RouteConfiguration": 1, "Secret": 1}
@@ -418,9 +359,105 @@ async def test_a_fault_of_our_own_reaches_the_follower(peer):
         await asyncio.wait_for(following, DEADLINE_S)
 
 
+async def test_an_unreachable_control_plane_is_stood_in_for_and_returned_to(peer, follow):
+    stand_in = ADSPeer()
+    stand_in.resources = peer.resources
+    await stand_in.start()
+    await peer.stop()
+    lifetime = Lifetime(return_after_s=0.2)
+    follower = follow([Server(peer.address), Server(stand_in.address)], lifetime=lifetime)
+    await follower.until(lambda: follower.changes)
+    assert follower.problems[0].place == peer.address
+    assert follower.changes[0].source == f"{peer.address}, {stand_in.address}"
+    await peer.start()
+    await peer.until(lambda: peer.acks(xds.SECRET))
+    assert follower.source.server.address == peer.address
+    assert len(follower.changes) == 1
+    await stand_in.stop()
+
+
+async def test_a_stream_of_the_greatest_age_is_opened_again_without_a_problem(peer, follow):
+    follower = follow(peer.address, lifetime=Lifetime(max_age_s=0.4))
+    await peer.until(lambda: len(peer.metadata) >= 3)
+    assert not follower.problems
+    assert len(follower.changes) == 1
+
+
+async def test_a_silent_stream_is_opened_again_and_the_ages_are_told(peer, follow):
+    follower = follow(peer.address, lifetime=Lifetime(max_silence_s=0.5))
+    await follower.until(lambda: follower.problems)
+    assert "nothing was heard for 0.5 s; last answers: Cluster " in follower.told()[0]
+    await peer.until(lambda: len(peer.metadata) >= 2)
+    assert set(follower.source.ages_s()) == set(peer.resources)
+
+
+@pytest.mark.parametrize("code", [grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.UNAVAILABLE])
+async def test_a_control_plane_that_limits_streams_is_asked_ever_more_rarely(peer, follow, code):
+    peer.refuses = code
+    delays = []
+    follower = follow(peer.address, jitter=lambda: delays.append(1) or 0.02)
+    await peer.until(lambda: len(peer.metadata) >= 4)
+    assert len(delays) >= 3  # one wait before each attempt but the first
+    assert len(follower.problems) == 1
+
+
+async def test_a_half_open_connection_is_found_by_its_keepalive(peer, follow):
+    async with HalfOpen(peer.port) as between:
+        follower = follow(between.address, keepalive_ms=1_000)
+        await follower.until(lambda: follower.changes)
+        between.hold()
+        await follower.until(lambda: follower.problems)
+        between.release()
+        await peer.until(lambda: len(peer.metadata) >= 2)
+        assert follower.names == WHOLE
+
+
+async def test_a_connection_reset_in_the_middle_of_a_response_loses_nothing(peer, follow):
+    async with HalfOpen(peer.port) as between:
+        follower = follow(between.address)
+        await follower.until(lambda: follower.changes)
+        between.reset_after(100_000)
+        with suppress(grpc.aio.InternalError):  # the peer cannot write its response to the end
+            await peer.set(xds.SECRET, secret("s", content="x" * 5_000_000))
+        await follower.until(lambda: len(follower.changes) == 2)
+        assert [change.name for change in follower.changes[1].changes] == ["s"]
+        assert follower.problems[0].place == between.address
+
+
+def test_a_list_of_control_planes_headers_and_a_profile_are_taken_from_settings():
+    settings = XDSSettings(
+        server=["cp:1", "cp:2"],
+        profile="consul",
+        identity=IdentitySettings(name="gw"),
+        variant="sotw",
+        token_file="t",
+        headers={"x-view": "v"},
+    )
+    source = source_of(settings)
+    assert [server.address for server in source._servers] == ["cp:1", "cp:2"]
+    assert (source.server.token_header, source.server.token_prefix) == ("x-consul-token", "")
+    assert source.server.metadata == (("x-view", "v"),)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"server": []}, "server: empty"),
+        ({"server": ["cp:1", "two words"]}, "server: 'two words' is not HOST:PORT"),
+        ({"variant": "both"}, "variant: 'both' is none; there are"),
+        ({"headers": {"X-View": "v"}}, "headers: 'X-View' is no key of gRPC metadata"),
+        ({"headers": {"x-view": "line\nline"}}, "headers.x-view: use printable ASCII"),
+        ({"token_header": "x y"}, "headers: 'x y' is no key"),
+    ],
+)
+def test_settings_that_cannot_be_used_are_named(settings, words):
+    with pytest.raises(ValueError, match=re.escape(words)):
+        source_of(XDSSettings(**{"server": "cp:1", "node_id": "n", **settings}))
+
+
 def test_a_source_is_made_from_settings():
     settings = XDSSettings(server="cp:1", node_id="n", cluster="c", metadata={"A": "b"}, tls=TLSSettings(ca="x"))
     source = source_of(settings)
-    assert source._server == Server("cp:1", TLSFiles("x"))
+    assert source.server == Server("cp:1", TLSFiles("x"))
     with pytest.raises(ValueError, match="node id: empty"):
         source_of(XDSSettings(server="cp:1", node_id=""))

@@ -1,0 +1,17 @@
+from __future__ import annotations
+
+from producers.xds.age import Ages
+from schemas import xds
+
+
+def test_ages_are_told_by_type_and_outlive_a_stream():
+    ages = Ages()
+    ages.open(1.0)
+    assert ages.heard_s == 1.0
+    assert ages.described(9.0) == ""
+    ages.hear(xds.LISTENER, 2.0)
+    ages.hear(xds.CLUSTER, 3.0)
+    ages.open(5.0)
+    assert ages.heard_s == 5.0
+    assert ages.ages_s(10.0) == {xds.CLUSTER: 7.0, xds.LISTENER: 8.0}
+    assert ages.described(10.0) == "Cluster 7 s, Listener 8 s"
