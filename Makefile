@@ -37,6 +37,7 @@ corpus: .venv/dev.stamp ## translate every configuration in CORPUS=DIR and print
 bench: .venv/dev.stamp ## latency and etcd figures beside their budgets and peers
 	$(BIN)/python -m bench.latency
 	$(BIN)/python -m bench.etcd
+	$(BIN)/python -m bench.ingest
 
 docs: .venv/dev.stamp ## rewrite the generated documents
 	$(BIN)/python -m pipeline.docs

@@ -41,11 +41,22 @@ async def run(*, settings: SettingsFile = "", view: Views = None) -> None:
 
     tree = settings_from(settings)
     views = chosen_views(tree, view)
-    options = [producer_options(tree, name, configured_log(tree)) for name in views]
+    options = [producer_options(tree, name, log) for name, log in zip(views, _logs(tree, len(views)), strict=True)]
     logger.info("producer: views %s on %s", ", ".join(views), tree.log.url)
     async with asyncio.TaskGroup() as tasks:
         for option in options:
             tasks.create_task(run_producer(option))
+
+
+def _logs(settings: Settings, count: int) -> list[Log]:
+    """Give a log for each view.
+
+    The embedded log is one file, whose watch for changes is shared; on Kafka a view that reconnects must not take the
+    others' writers with it.
+    """
+    if settings.log.url.startswith("sqlite:"):
+        return [configured_log(settings)] * count
+    return [configured_log(settings) for _ in range(count)]
 
 
 def producer_options(settings: Settings, view: str, log: Log) -> ProducerOptions:
