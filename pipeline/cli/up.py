@@ -38,7 +38,7 @@ from schemas.keys import TopicKind, check_view, topic, unit_key
 from schemas.records import Bundle, UnitKind
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from pipeline.log import Log, Record
 
@@ -55,6 +55,8 @@ async def run(
     *,
     xds: str = "",
     node_id: str = "",
+    profile: str = "generic",
+    identity: Annotated[dict[str, str] | None, Parameter(name="--identity")] = None,
     etcd_listen: Annotated[str, Parameter(name="--etcd-listen")] = "127.0.0.1:2379",
     state: Path = Path("state"),
     view: str = "default",
@@ -71,13 +73,21 @@ async def run(
     meshferry up envoy.yaml --view edge --etcd-listen 127.0.0.1:2379 --state ./state
     ```
 
+    With a profile the node id is built from what the control plane's own agents would say (docs/control-planes.md):
+
+    ```sh
+    meshferry up --xds istiod:15010 --profile istio-router --identity.name gw --identity.namespace edge …
+    ```
+
     Exit codes: 0 stopped by a signal, 1 the port or the state directory is taken, 64 usage, 78 the state directory, the
     log in it or the policy cannot be used.
 
     Args:
         file: the Envoy file.
-        xds: HOST:PORT of an ADS server, instead of a file.
-        node_id: xDS node id to subscribe as; needed with --xds.
+        xds: HOST:PORT of an ADS server, instead of a file; several with commas between, the preferred first.
+        node_id: xDS node id to subscribe as; needed with --xds unless the profile can build it.
+        profile: generic, istio-sidecar, istio-router, kuma, consul or envoy-gateway.
+        identity: what the profile builds the identity from: --identity.name, .namespace, .ip, .mesh, ….
         etcd_listen: HOST:PORT of the etcd API.
         state: directory of the log, the keys and the last-known-good state.
         view: name of the view.
@@ -88,26 +98,51 @@ async def run(
         configure_logging(log_level, "text")
     except ValueError as error:
         raise UsageError(str(error)) from error
-    settings = up_settings(file, state, xds=xds, node_id=node_id, etcd_listen=etcd_listen, view=view, policy=policy)
+    source = up_source(file, xds=xds, node_id=node_id, profile=profile, identity=identity)
+    settings = up_settings(source, state, etcd_listen=etcd_listen, view=view, policy=policy)
     async with open_log(settings.log.url) as log:
         await log.apply(view_specs(settings.log.prefix, view))
         await _run_roles(settings, view, log)
 
 
-def up_settings(
-    file: str, state: Path, *, xds: str, node_id: str, etcd_listen: str, view: str, policy: str = ""
-) -> Settings:
+def up_source(
+    file: str, *, xds: str, node_id: str, profile: str = "generic", identity: Mapping[str, str] | None = None
+) -> SourceSettings:
+    """Give the source that the flags stand for.
+
+    Raises:
+        UsageError: not exactly one source, an ADS server without an identity, or a value that is none.
+    """
+    if bool(file) == bool(xds):
+        raise UsageError("give either an Envoy file or --xds HOST:PORT; see `meshferry up --help`")
+    if file:
+        if node_id or identity or profile != "generic":
+            raise UsageError("--node-id, --profile and --identity go with --xds HOST:PORT; a file needs none")
+        return SourceSettings(file=str(Path(file).absolute()))
+    if profile == "generic" and not node_id:
+        raise UsageError("--xds needs --node-id, the identity that the control plane knows this view by")
+    servers = xds.split(",")
+    wanted = {"server": servers, "node_id": node_id, "profile": profile, "identity": identity or {}}
+    try:
+        for server in servers:
+            host_port(server, "--xds")
+        return SourceSettings(xds=msgspec.convert(wanted, XDSSettings))
+    except (SettingsError, msgspec.ValidationError) as error:
+        raise UsageError(str(error)) from error
+
+
+def up_settings(source: SourceSettings, state: Path, *, etcd_listen: str, view: str, policy: str = "") -> Settings:
     """Give the settings that the flags stand for, and make the state directory.
 
     Raises:
-        UsageError: not exactly one source, an ADS server without a node id, or a value that is none.
+        UsageError: a value that is none.
         SettingsError: the state directory cannot be made, or the policy file cannot be used.
     """
-    _check_flags(file, xds=xds, node_id=node_id, etcd_listen=etcd_listen, view=view)
-    if file:
-        source = SourceSettings(file=str(Path(file).absolute()))
-    else:
-        source = SourceSettings(xds=XDSSettings(server=xds, node_id=node_id))
+    try:
+        host_port(etcd_listen, "--etcd-listen")
+        check_view(view)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
     chosen_policy = msgspec.to_builtins(read_policy(policy))
     state = state.absolute()
     try:
@@ -120,22 +155,6 @@ def up_settings(
         seal=SealSettings(directory=str(state / "keys")),
         agent=AgentSettings(view=view, listen=etcd_listen, state=str(state / "agent")),
     )
-
-
-def _check_flags(file: str, *, xds: str, node_id: str, etcd_listen: str, view: str) -> None:
-    if bool(file) == bool(xds):
-        raise UsageError("give either an Envoy file or --xds HOST:PORT; see `meshferry up --help`")
-    if xds and not node_id:
-        raise UsageError("--xds needs --node-id, the identity that the control plane knows this view by")
-    if node_id and not xds:
-        raise UsageError("--node-id goes with --xds HOST:PORT; a file needs none")
-    try:
-        host_port(etcd_listen, "--etcd-listen")
-        if xds:
-            host_port(xds, "--xds")
-        check_view(view)
-    except ValueError as error:
-        raise UsageError(str(error)) from error
 
 
 async def _run_roles(settings: Settings, view: str, log: Log) -> None:

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from pipeline.cli.exit_code import UsageError
-from pipeline.cli.up import instructions, up_settings
+from pipeline.cli.up import instructions, up_settings, up_source
 from pipeline.log import open_log
 from pipeline.settings import SettingsError
 
@@ -23,11 +23,14 @@ if TYPE_CHECKING:
 
     Meshferry = Callable[..., Outcome]
 
+SOURCE_FLAGS = {"xds", "node_id", "profile", "identity"}
 FLAGS = {"xds": "", "node_id": "", "etcd_listen": "127.0.0.1:2379", "view": "edge"}
 
 
 def flags(file: str, state: Path, **changed: Any) -> Settings:
-    return up_settings(file, state, **{**FLAGS, **changed})
+    given = {**FLAGS, **changed}
+    source = up_source(file, **{key: value for key, value in given.items() if key in SOURCE_FLAGS})
+    return up_settings(source, state, **{key: value for key, value in given.items() if key not in SOURCE_FLAGS})
 
 
 def test_a_file_is_a_source_and_everything_is_kept_in_the_state_directory(tmp_path: Path):
@@ -46,7 +49,13 @@ def test_a_control_plane_is_a_source(tmp_path: Path):
     source = flags("", tmp_path, xds="istiod:15010", node_id="router~1").views["edge"].source
     assert source.file == ""
     assert source.xds is not None
-    assert (source.xds.server, source.xds.node_id) == ("istiod:15010", "router~1")
+    assert (source.xds.server, source.xds.node_id) == (["istiod:15010"], "router~1")
+
+
+def test_several_control_planes_and_a_profile(tmp_path):
+    settings = flags("", tmp_path, xds="cp:1,cp:2", profile="kuma", identity={"name": "gw"})
+    xds = settings.views["edge"].source.xds
+    assert (xds.server, xds.profile, xds.identity.name) == (["cp:1", "cp:2"], "kuma", "gw")
 
 
 def test_the_policy_file_goes_into_the_view(tmp_path: Path):
@@ -67,7 +76,10 @@ async def test_a_state_directory_may_have_any_name(tmp_path: Path):
         ("", {}, "give either an Envoy file or --xds HOST:PORT"),
         ("f", {"xds": "a:1", "node_id": "n"}, "give either an Envoy file or --xds HOST:PORT"),
         ("", {"xds": "a:1"}, "--xds needs --node-id"),
-        ("f", {"node_id": "n"}, "--node-id goes with --xds HOST:PORT"),
+        ("f", {"node_id": "n"}, "go with --xds HOST:PORT; a file needs none"),
+        ("f", {"profile": "kuma"}, "go with --xds HOST:PORT; a file needs none"),
+        ("", {"xds": "a:1", "profile": "linkerd"}, "Invalid enum value 'linkerd'"),
+        ("", {"xds": "a:1", "profile": "kuma", "identity": {"nam": "x"}}, "unknown field `nam`"),
         ("", {"xds": "a", "node_id": "n"}, "--xds: 'a' is not HOST:PORT"),
         ("f", {"etcd_listen": "localhost"}, "--etcd-listen: 'localhost' is not HOST:PORT"),
         ("f", {"etcd_listen": "a:65536"}, "--etcd-listen: 'a:65536' is not HOST:PORT"),
