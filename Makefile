@@ -7,7 +7,7 @@ UP_FLAGS ?=
 SEEDS ?= 20
 
 .DEFAULT_GOAL := help
-.PHONY: help up check test torture golden corpus bench docs lock clean wheel
+.PHONY: help up check test torture fidelity golden corpus bench docs lock clean wheel
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ check: .venv/dev.stamp ## linters, types, import contracts, generated files
 
 torture: .venv/dev.stamp ## kill -9 everything at random, SEEDS=N times
 	MESHFERRY_TORTURE_SEEDS=$(SEEDS) $(BIN)/python -m pytest tests/e2e/test_torture.py
+
+fidelity: .venv/dev.stamp ## compare the translation of SEEDS=N random configurations per level with the real Envoy
+	$(BIN)/python -m tests.oracle.fidelity_run $(SEEDS)
 
 golden: .venv/dev.stamp ## rewrite the wanted half of every golden case; read the diff
 	$(BIN)/python -m tests.golden.rewrite

@@ -9,23 +9,30 @@ from translators import dispatch
 from translators.block import NOT_FOUND, UNAVAILABLE, abort, answer_part, denial
 from translators.expr import equals
 from translators.filters import run_filters
+from translators.format_string import Variable
 from translators.forwarding import Forwarding
 from translators.headers import fold
 from translators.level import level_steps
 from translators.mappings.action.direct_response import direct_response
-from translators.mappings.action.redirect import redirects
+from translators.mappings.action.redirect import AS_RECEIVED, path_behind, redirects
 from translators.route_draft import response_plugins
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from schemas import xds
     from translators.filters import FilterDraft
     from translators.findings import Findings
+    from translators.format_string import Piece
+    from translators.header_step import Mutation, Step
     from translators.route_context import Part, RouteContext
     from translators.where import Where
 
 _MOVED_PERMANENTLY = 301
 _HTTPS_LOCATION = "https://${http_host}${real_request_uri}"
 """Unlike a redirect action this keeps the port, even `:80` (mapping.md section 14.14)."""
+_UNSET_STATUS = "0"
+"""What %RESPONSE_CODE% is in Envoy while it mutates an answer of its own."""
 
 
 def build_parts(route: xds.Message, context: RouteContext, at: Where, findings: Findings) -> list[Part]:
@@ -95,7 +102,7 @@ def _answered_parts(
     denied = filters.denial()
     if denied is not None:
         return [denied]
-    response = fold(filters.response_steps(), "response", at, findings)
+    response = fold(_unforwarded(filters.response_steps()), "response", at, findings)
     return [answer_part(plugins | response_plugins(response), status)]
 
 
@@ -116,5 +123,20 @@ def _redirect_parts(
 def _response_plugins(
     route: xds.Message, context: RouteContext, filters: FilterDraft, at: Where, findings: Findings
 ) -> dict[str, Any]:
-    steps = [*level_steps(route, context, "response", at, findings), *filters.response_steps()]
-    return response_plugins(fold(steps, "response", at, findings))
+    levels = level_steps(route, context, "response", at, findings, constants={"RESPONSE_CODE": _UNSET_STATUS})
+    steps = [*levels, *filters.response_steps()]
+    path = path_behind(route.redirect) if route.HasField("redirect") else AS_RECEIVED
+    return response_plugins(fold(_unforwarded(steps, path), "response", at, findings))
+
+
+def _unforwarded(steps: Iterable[Step], path: tuple[Piece, ...] = AS_RECEIVED) -> list[Step]:
+    """Quote path and Host as they are where nothing is sent upstream, so that nothing was rewritten for it."""
+    known: dict[Piece, tuple[Piece, ...]] = {
+        Variable("upstream_uri"): path,
+        Variable("upstream_host"): (Variable("http_host"),),
+    }
+
+    def replaced(mutation: Mutation) -> Mutation:
+        return replace(mutation, pieces=tuple(new for old in mutation.pieces for new in known.get(old, (old,))))
+
+    return [replace(step, mutations=tuple(replaced(mutation) for mutation in step.mutations)) for step in steps]

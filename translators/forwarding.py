@@ -118,7 +118,7 @@ class Forwarding:
         draft = draft or self._draft
         is_alone = not (draft.uri or draft.regex_uri or draft.host)
         folded = fold(request, "request", self._at, self._findings, is_alone=is_alone)
-        return draft.plugins(folded, fold(response, "response", self._at, self._findings))
+        return draft.plugins(folded, fold(response, "response", self._at, self._findings, request=folded))
 
     def _level_steps(self, weighted: xds.Message | None, side: Side, constants: dict[str, str]) -> list[Step]:
         return level_steps(

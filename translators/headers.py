@@ -40,6 +40,8 @@ _DROPPED_EMPTY = "where the value is empty the header is removed instead of kept
 _SENT_EMPTY = "where the value is empty an empty header is sent"
 _FOLDED = "the combination of mutations of this header is approximated by its last ones"
 
+_QUOTED = "the response may quote the request's header as it was before its mutation"
+
 
 @dataclass(frozen=True, slots=True)
 class _Original:
@@ -95,6 +97,7 @@ class FoldedHeaders:
         set: header -> lines it has instead.
         remove: headers that go.
         condition: the operations apply only where this holds; empty = always.
+        touched: all headers that are operated on.
         host: a new Host of the request; empty = unchanged.
     """
 
@@ -102,6 +105,7 @@ class FoldedHeaders:
     set: dict[str, list[str]] = field(default_factory=dict)
     remove: list[str] = field(default_factory=list)
     condition: list[Expr] = field(default_factory=list)
+    touched: frozenset[str] = frozenset()
     host: str = ""
 
     def of_request(self) -> dict[str, Any]:
@@ -124,7 +128,15 @@ def _without_empty(**operations: Any) -> dict[str, Any]:
     return {name: value for name, value in operations.items() if value}
 
 
-def fold(steps: Iterable[Step], side: Side, at: Where, findings: Findings, *, is_alone: bool = True) -> FoldedHeaders:
+def fold(
+    steps: Iterable[Step],
+    side: Side,
+    at: Where,
+    findings: Findings,
+    *,
+    is_alone: bool = True,
+    request: FoldedHeaders | None = None,
+) -> FoldedHeaders:
     """Fold mutations in the order in which Envoy evaluates them.
 
     Args:
@@ -133,9 +145,10 @@ def fold(steps: Iterable[Step], side: Side, at: Where, findings: Findings, *, is
         at: where a finding about a header lies that no single mutation causes.
         findings: receives HDR-VALUE and HDR-ORDER.
         is_alone: the plugin does nothing else, so it may have a condition.
+        request: what became of the request's headers, which a response may quote.
     """
     kept = [step for step in steps if step.removed or step.mutations]
-    folder = _Folder(side, at, findings)
+    folder = _Folder(side, at, findings, request.touched if request else frozenset())
     for step in kept:
         folder.apply(step)
     return folder.folded(is_alone=is_alone) if kept else FoldedHeaders()
@@ -144,8 +157,9 @@ def fold(steps: Iterable[Step], side: Side, at: Where, findings: Findings, *, is
 class _Folder:
     """Executes mutations symbolically."""
 
-    def __init__(self, side: Side, at: Where, findings: Findings) -> None:
+    def __init__(self, side: Side, at: Where, findings: Findings, touched: frozenset[str]) -> None:
         self._side = side
+        self._touched = touched
         self._at = at
         self._findings = findings
         self._states: dict[str, _State] = {}
@@ -212,8 +226,10 @@ class _Folder:
         """Replace references to headers whose value earlier mutations have settled."""
         pieces: list[Piece] = []
         for piece in mutation.pieces:
-            is_reference = isinstance(piece, HeaderReference) and piece.side == self._side
-            if not isinstance(piece, HeaderReference) or not is_reference:
+            if not isinstance(piece, HeaderReference) or piece.side != self._side:
+                if isinstance(piece, HeaderReference) and piece.name in self._touched:
+                    # Envoy quotes what was sent upstream; nginx what it was when a condition first looked at it.
+                    self._findings.report("HDR-ORDER", mutation.at, value=piece.name, effect=_QUOTED)
                 pieces.append(piece)
                 continue
             values = self._states[piece.name].settled() if piece.name in self._states else None
@@ -230,7 +246,7 @@ class _Folder:
 
     def folded(self, *, is_alone: bool) -> FoldedHeaders:
         """Give the operations."""
-        folded = FoldedHeaders(host=self._host)
+        folded = FoldedHeaders(host=self._host, touched=frozenset(self._states))
         conditional: list[tuple[str, _Value]] = []
         for name, state in sorted(self._states.items()):
             self._check_readers(name)

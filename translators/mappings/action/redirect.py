@@ -2,7 +2,7 @@
 
 Target: fault-injection.abort with a Location; proxy-rewrite before it where the path is rewritten.
 Fidelity: E; A for prefix_rewrite and regex_rewrite, which work on the decoded path.
-Differs: -
+Differs: where a port is taken off or replaced, the host in Location is in lower case.
 Diagnostics: RA-REDIRECT, RT-REGEX.
 See: mapping.md sections 5.8, 14.12 and 14.13; Envoy's Http::Utility::newUri.
 """
@@ -33,8 +33,10 @@ if TYPE_CHECKING:
 STATUSES = {0: 301, 1: 302, 2: 303, 3: 307, 4: 308}
 """RedirectAction.RedirectResponseCode."""
 _WITHOUT_QUERY = [r"(?s)\A([^?]*).*\z", "${1}"]
-_DEFAULT_PORTS = {"https": ("http", 80), "http": ("https", 443)}
-"""Scheme redirected to -> the scheme whose default port goes from the Host."""
+_DEFAULT_PORTS = (("http", 80), ("https", 443))
+"""Scheme of the request -> its default port, which goes from the Host when the scheme changes."""
+
+AS_RECEIVED: tuple[Piece, ...] = (Variable("real_request_uri"),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +73,13 @@ def redirects(route: xds.Message, context: RouteContext, at: Where, findings: Fi
     status = STATUSES.get(action.response_code, STATUSES[0])
     scheme = _scheme(action)
     hosts: list[tuple[str, tuple[Expr, ...], list[Piece]]] = [("", (), _host(action))]
-    literal = scheme.text if isinstance(scheme, Text) else ""
-    if literal in _DEFAULT_PORTS and not action.host_redirect and not action.port_redirect:
-        other, port = _DEFAULT_PORTS[literal]
-        conditions: tuple[Expr, ...] = (equals("scheme", other), matches("http_host", rf":{port}\z"))
-        hosts.insert(0, (f"port{port}", conditions, [Variable("host")]))
+    if isinstance(scheme, Text) and not action.host_redirect and not action.port_redirect:
+        # Envoy compares the scheme as it is written: `HTTP` is another than `http`.
+        dropped = [(request, port) for request, port in _DEFAULT_PORTS if request != scheme.text]
+        hosts[:0] = [
+            (f"port{port}", (equals("scheme", request), matches("http_host", rf":{port}\z")), [Variable("host")])
+            for request, port in dropped
+        ]
     found: list[Redirect] = []
     for suffix, required, host in hosts:
         try:
@@ -85,6 +89,15 @@ def redirects(route: xds.Message, context: RouteContext, at: Where, findings: Fi
             return None
         found.append(Redirect(_plugins(status, location, draft), status, suffix, required))
     return found
+
+
+def path_behind(action: xds.Message) -> tuple[Piece, ...]:
+    """Give what `:path` has become when Envoy mutates the answer: rewrites have been done to it, other changes not."""
+    if action.WhichOneof("path_rewrite_specifier") not in ("prefix_rewrite", "regex_rewrite"):
+        return AS_RECEIVED
+    if action.prefix_rewrite and action.strip_query:
+        return (Variable("upstream_uri"), Variable("is_args", may_be_empty=True), Variable("args", may_be_empty=True))
+    return (Variable("upstream_uri"),)
 
 
 def _plugins(status: int, location: str, draft: RouteDraft) -> dict[str, Any]:
@@ -98,7 +111,7 @@ def _plugins(status: int, location: str, draft: RouteDraft) -> dict[str, Any]:
 
 def _scheme(action: xds.Message) -> Piece:
     if action.scheme_redirect:
-        return Text(action.scheme_redirect.lower())
+        return Text(action.scheme_redirect)
     return Text("https") if action.https_redirect else Variable("scheme")
 
 

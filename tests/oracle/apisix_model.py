@@ -1,0 +1,309 @@
+"""A model of one APISIX node on a translated set of objects: the router, and the plugins that translations use.
+
+Written from apisix 3.18 (init.lua, plugin.lua, plugins/{fault-injection,proxy-rewrite,traffic-split,response-rewrite},
+core/utils.lua) and mapping.md sections 3, 8 and 14. Plugins that it does not know are an error, never left out.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from tests.oracle.nginx_uri import BadRequestError, escaped, normalised
+from tests.oracle.router import Request, Router, holds, pcre
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+Headers = list[tuple[str, str]]
+_PRIORITIES = {"fault-injection": 11000, "proxy-rewrite": 1008, "traffic-split": 966, "response-rewrite": 899}
+_PHASES = {"fault-injection": 0, "proxy-rewrite": 0, "traffic-split": 1, "response-rewrite": 2}
+_RESPONSE = 2
+"""The phase of what sees the answer."""
+_TEMPLATE = re.compile(r"(?<!\\)\$(?:\{\s*([^}]+?)\s*\}|([\w.]+))")
+_CAPTURE_REFERENCE = re.compile(r"(?<!\\)\$\{?(\d+)\}?")
+_REPLACEMENT = re.compile(r"\$(?:\$|\{(\d+)\}|(\d+))")
+
+
+@dataclass(frozen=True)
+class WireRequest:
+    """A request as it comes over the wire; header names in lower case, Host apart."""
+
+    method: str
+    target: str
+    host: str
+    headers: tuple[tuple[str, str], ...] = ()
+    port: int = 8080
+    request_id: str = "0" * 32
+
+
+@dataclass
+class Answer:
+    """What the client and the upstream see.
+
+    Attributes:
+        route: name of the APISIX route.
+        upstream_port: of the node; 0 when no upstream was asked.
+        target, host, request_headers: as the upstream sees them.
+    """
+
+    status: int
+    headers: Headers = field(default_factory=list)
+    body: str = ""
+    route: str = ""
+    upstream_port: int = 0
+    target: str = ""
+    host: str = ""
+    request_headers: Headers = field(default_factory=list)
+
+
+class Node:
+    """Answers requests."""
+
+    def __init__(self, objects: Mapping[str, Mapping[str, Any]]) -> None:
+        """Load objects, known by their etcd keys."""
+        self._routes = _collection(objects, "routes")
+        self._plugin_configs = _collection(objects, "plugin_configs")
+        self._upstreams = _collection(objects, "upstreams")
+        self._router = Router(self._routes)
+
+    def answer(self, wire: WireRequest, origin: Headers) -> Answer:
+        """Answer a request; `origin` are the response headers of every upstream."""
+        try:
+            exchange = _Exchange(wire)
+        except BadRequestError:
+            return Answer(400)
+        route_id = self._router.find(exchange.routed())
+        if route_id is None:
+            return Answer(404, body='{"error_msg":"404 Route Not Found"}')
+        route = self._routes[route_id]
+        plugins = dict(route.get("plugins", {}))
+        if "plugin_config_id" in route:
+            plugins = {**self._plugin_configs[route["plugin_config_id"]]["plugins"], **plugins}
+        exchange.answer.route = route["name"]
+        exchange.upstream_id = route.get("upstream_id", "")
+        for name, conf in sorted(plugins.items(), key=_order):
+            if _PHASES[name] < _RESPONSE and not exchange.is_answered:
+                exchange.run(name, conf)
+        if not exchange.is_answered:
+            exchange.ask(self._upstreams[exchange.upstream_id], origin)
+        if "response-rewrite" in plugins:
+            exchange.run("response-rewrite", plugins["response-rewrite"])
+        return exchange.answer
+
+
+def _collection(objects: Mapping[str, Mapping[str, Any]], kind: str) -> dict[str, Any]:
+    prefix = f"/{kind}/"
+    return {key.removeprefix(prefix): dict(value) for key, value in objects.items() if key.startswith(prefix)}
+
+
+def _order(item: tuple[str, Any]) -> tuple[int, int]:
+    name, conf = item
+    return _PHASES[name], -conf.get("_meta", {}).get("priority", _PRIORITIES[name])
+
+
+class _Exchange:
+    """One request on its way: `ctx` of APISIX."""
+
+    def __init__(self, wire: WireRequest) -> None:
+        self._wire = wire
+        self.headers: Headers = list(wire.headers)
+        self.answer = Answer(200)
+        self.is_answered = False
+        self.upstream_id = ""
+        self._captures: re.Match[str] | None = None
+        path, mark, args = wire.target.partition("?")
+        host = wire.host.lower()
+        host = re.sub(r":[^\]]*\Z", "", host).removesuffix(".")
+        self._uri = normalised(path)
+        self._variables: dict[str, str | None] = {
+            "server_port": str(wire.port),
+            "server_addr": "127.0.0.1",
+            "remote_addr": "127.0.0.1",
+            "realip_remote_addr": "127.0.0.1",
+            "scheme": "http",
+            "http_host": wire.host,
+            "host": host,
+            "uri": self._uri,
+            "request_method": wire.method,
+            "real_request_uri": wire.target,
+            "is_args": "?" if args else "",
+            "args": args if mark else None,
+            "request_id": wire.request_id,
+            "server_protocol": "HTTP/1.1",
+            "upstream_host": wire.host,
+            "upstream_uri": "",
+        }
+
+    def routed(self) -> Request:
+        """Give the request as expressions see it."""
+        return Request(str(self._variables["host"]), self._uri, self._wire.method, _Variables(self))
+
+    def variable(self, name: str) -> str | None:
+        """Give a variable; header variables are cached at their first read."""
+        if name.startswith("sent_http_"):
+            return _joined(self.answer.headers, name.removeprefix("sent_http_"))
+        if name == "status":
+            return str(self.answer.status)
+        if name not in self._variables:
+            assert name.startswith(("http_", "_")), f"variable {name}"
+            value = _joined(self.headers, name.removeprefix("http_")) if name != "_" else None
+            if value is None:
+                return None
+            self._variables[name] = value
+        return self._variables[name]
+
+    def resolve(self, template: str, escape: Callable[[str], str] = str) -> str:
+        """`core.utils.resolve_var`."""
+
+        def value_of(found: re.Match[str]) -> str:
+            name, *default = re.split(r"\s*\?\?\s*", found[1] or found[2])
+            value = self.variable(name)
+            if value is None:
+                return escape(default[0]) if default else ""
+            return escape(value)
+
+        return _TEMPLATE.sub(value_of, template)
+
+    def run(self, name: str, conf: Mapping[str, Any]) -> None:
+        """Run a plugin in its phase."""
+        condition = conf.get("_meta", {}).get("filter")
+        if condition and not holds(condition, self.routed()):
+            return
+        {
+            "fault-injection": self._abort,
+            "proxy-rewrite": self._rewrite,
+            "traffic-split": self._split,
+            "response-rewrite": self._rewrite_response,
+        }[name](conf)
+
+    def _abort(self, conf: Mapping[str, Any]) -> None:
+        assert set(conf) <= {"abort", "_meta"}
+        abort = conf["abort"]
+        assert set(abort) <= {"http_status", "body", "headers", "vars"}
+        if "vars" in abort and not any(holds(expression, self.routed()) for expression in abort["vars"]):
+            return
+        self.answer.status = abort["http_status"]
+        self.answer.headers = [(name.lower(), self.resolve(v)) for name, v in abort.get("headers", {}).items()]
+        self.answer.body = self.resolve(abort["body"])
+        self.is_answered = True
+
+    def _rewrite(self, conf: Mapping[str, Any]) -> None:
+        assert set(conf) <= {"_meta", "uri", "regex_uri", "host", "headers", "use_real_request_uri_unsafe"}, set(conf)
+        if "host" in conf:
+            self._variables["upstream_host"] = conf["host"]
+        self._rewrite_uri(conf)
+        headers = conf.get("headers", {})
+        for name, values in headers.get("add", {}).items():
+            for value in values if isinstance(values, list) else [values]:
+                self.headers.append((name.lower(), self._header_value(value)))
+        for name, values in headers.get("set", {}).items():
+            resolved = [self._header_value(v) for v in (values if isinstance(values, list) else [values])]
+            self.headers = [pair for pair in self.headers if pair[0] != name.lower()]
+            self.headers += [(name.lower(), value) for value in resolved if value or len(resolved) > 1]
+        for name in headers.get("remove", []):
+            self.headers = [pair for pair in self.headers if pair[0] != name.lower()]
+
+    def _header_value(self, template: str) -> str:
+        captures = self._captures
+        with_captures = _CAPTURE_REFERENCE.sub(
+            lambda found: "" if captures is None else _group(captures, int(found[1])), template
+        )
+        return self.resolve(with_captures)
+
+    def _rewrite_uri(self, conf: Mapping[str, Any]) -> None:
+        is_raw = conf.get("use_real_request_uri_unsafe", False)
+        uri, is_separator_escaped = (self._wire.target if is_raw else self._uri), False
+        if "uri" in conf:
+            is_separator_escaped = True
+            query = uri.partition("?")[2] if is_raw else ""
+            uri = self.resolve(conf["uri"], lambda text: text.replace("?", "%3F", 1))
+            uri += ("&" if "?" in uri else "?") + query if query else ""
+        elif "regex_uri" in conf:
+            is_separator_escaped = "?" not in uri
+            uri = self._substituted(uri, conf["regex_uri"])
+        if not is_raw:
+            path, mark, rest = uri.partition("?") if is_separator_escaped else (uri, "", "")
+            uri = escaped(path) + mark + rest
+            args = self._variables["args"]
+            uri += ("&" if mark else "?") + args if args else ""
+        self._variables["upstream_uri"] = uri
+
+    def _substituted(self, uri: str, pairs: list[str]) -> str:
+        for pattern, replacement in zip(pairs[::2], pairs[1::2], strict=True):
+            found = pcre(pattern).search(uri)
+            if found is not None:
+                self._captures = found
+                new = _REPLACEMENT.sub(lambda ref, m=found: _replaced(ref, m), replacement)
+                return uri[: found.start()] + new + uri[found.end() :]
+        return uri
+
+    def _split(self, conf: Mapping[str, Any]) -> None:
+        for rule in conf["rules"]:
+            matches = rule.get("match")
+            if not matches or any(holds(match["vars"], self.routed()) for match in matches):
+                (only,) = rule["weighted_upstreams"]
+                self.upstream_id = only["upstream_id"]
+                return
+
+    def ask(self, upstream: Mapping[str, Any], origin: Headers) -> None:
+        """Forward to the upstream, whose nodes are one echo server."""
+        if not upstream["nodes"]:
+            self.answer.status = 503
+            return
+        if upstream.get("pass_host") == "rewrite":
+            self._variables["upstream_host"] = upstream["upstream_host"]
+        elif upstream.get("pass_host") == "node":
+            self._variables["upstream_host"] = upstream["nodes"][0]["host"]
+        if not self._variables["upstream_uri"]:
+            self._variables["upstream_uri"] = self._wire.target
+        self.answer.headers = list(origin)
+        self.answer.upstream_port = upstream["nodes"][0]["port"]
+        self.answer.target = str(self._variables["upstream_uri"])
+        self.answer.host = str(self._variables["upstream_host"])
+        self.answer.request_headers = list(self.headers)
+
+    def _rewrite_response(self, conf: Mapping[str, Any]) -> None:
+        assert set(conf) <= {"headers", "vars", "_meta"}, set(conf)
+        if "vars" in conf and not holds(conf["vars"], self.routed()):
+            return
+        headers = conf["headers"]
+        for line in headers.get("add", []):
+            parsed = re.match(r"([^:\s]+)\s*:\s*([^:]+)\Z", line)
+            assert parsed is not None, line
+            self.answer.headers.append((parsed[1].lower(), self.resolve(parsed[2])))
+        for name, template in headers.get("set", {}).items():
+            value = self.resolve(template)
+            self.answer.headers = [pair for pair in self.answer.headers if pair[0] != name.lower()]
+            self.answer.headers += [(name.lower(), value)] if value else []
+        for name in headers.get("remove", []):
+            self.answer.headers = [pair for pair in self.answer.headers if pair[0] != name.lower()]
+
+
+class _Variables(dict[str, Any]):
+    """Variables that are read when they are asked for, because reading caches them."""
+
+    def __init__(self, exchange: _Exchange) -> None:
+        super().__init__()
+        self._exchange = exchange
+
+    def get(self, name: str, default: Any = None) -> Any:
+        value = self._exchange.variable(name)
+        return default if value is None else value
+
+
+def _joined(headers: Headers, name: str) -> str | None:
+    """Repeated headers are one value to nginx; `-` and `_` are one to its variables."""
+    values = [value for key, value in headers if key.replace("-", "_") == name]
+    return ", ".join(values) if values else None
+
+
+def _group(found: re.Match[str], index: int) -> str:
+    return (found[index] or "") if index <= (found.re.groups) else ""
+
+
+def _replaced(reference: re.Match[str], found: re.Match[str]) -> str:
+    if reference[0] == "$$":
+        return "$"
+    return _group(found, int(reference[1] or reference[2]))
