@@ -40,7 +40,7 @@ def run(
     (what could be read is printed all the same), 78 bad policy.
 
     Args:
-        file: the file, or - for standard input.
+        file: the file, a directory of such files, or - for standard input.
         to: what to print.
         view: name of the view the objects are made for.
         policy: YAML file with a policy (docs/diagnostics.md), as under `views.NAME.policy` in the settings.

@@ -83,7 +83,7 @@ async def run(
     log in it or the policy cannot be used.
 
     Args:
-        file: the Envoy file.
+        file: the Envoy file, or a directory of them; files that it subscribes to are followed.
         xds: HOST:PORT of an ADS server, instead of a file; several with commas between, the preferred first.
         node_id: xDS node id to subscribe as; needed with --xds unless the profile can build it.
         profile: generic, istio-sidecar, istio-router, kuma, consul or envoy-gateway.

@@ -28,6 +28,7 @@ DUMPED: Final = {
     "static_secrets": "secret",
     "dynamic_active_secrets": "secret",
     "dynamic_scoped_route_configs": "scoped_route_configs",
+    "ecds_filters": "ecds_filter",
 }
 """Field of a dump -> the field of its entries that holds the resource. Static route configurations are inside their
 listeners and warming or rejected resources are not in force: both are left out."""
@@ -52,6 +53,8 @@ class Layout(NamedTuple):
     located: tuple[Located, ...]
     is_static: bool
     """A bootstrap: written by hand and read strictly, as Envoy reads it."""
+    follows: tuple[str, ...] = ()
+    """Files that a bootstrap takes its listeners and clusters from."""
 
 
 def read_layout(tree: Any) -> Layout:
@@ -64,8 +67,11 @@ def read_layout(tree: Any) -> Layout:
         return Layout(tuple(_messages(tree, (), "")), is_static=False)
     if not isinstance(tree, dict):
         raise UnknownLayoutError(f"a mapping is expected at the top, not a {type(tree).__name__}")
+    follows = tuple(_followed(tree))
     if "static_resources" in tree or "staticResources" in tree:
-        return Layout(tuple(_static(tree)), is_static=True)
+        return Layout(tuple(_static(tree)), is_static=True, follows=follows)
+    if follows:
+        return Layout((), is_static=True, follows=follows)
     if isinstance(tree.get("resources"), dict):
         return Layout(tuple(_typed(tree["resources"])), is_static=False)
     if isinstance(tree.get("resources"), list):
@@ -74,8 +80,24 @@ def read_layout(tree: Any) -> Layout:
     if isinstance(tree.get("configs"), list):
         return Layout(tuple(_dumped(tree["configs"])), is_static=False)
     if "dynamic_resources" in tree or "dynamicResources" in tree:
-        raise UnknownLayoutError("the bootstrap names a control plane and has no static_resources; use an xds source")
+        raise UnknownLayoutError(
+            "the bootstrap names a control plane and has no static_resources and no file; use an xds source"
+        )
     raise UnknownLayoutError("none of static_resources, resources, configs stands at the top: not an Envoy file")
+
+
+def _followed(tree: dict[str, Any]) -> Iterator[str]:
+    """Give the paths of `lds_config` and `cds_config`, as `path_config_source` or in the older form `path`."""
+    dynamic = _either(tree, "dynamic_resources", "dynamicResources")
+    for names in (("cds_config", "cdsConfig"), ("lds_config", "ldsConfig")):
+        source = _either(dynamic, *names)
+        for holder in (_either(source, "path_config_source", "pathConfigSource"), source):
+            if isinstance(path := holder.get("path"), str):
+                yield path
+
+
+def _either(tree: dict[str, Any], *names: str) -> dict[str, Any]:
+    return next((tree[name] for name in names if isinstance(tree.get(name), dict)), {})
 
 
 def _static(tree: dict[str, Any]) -> Iterator[Located]:

@@ -1,66 +1,31 @@
-"""Read one file once, for offline commands, and the reading that the watched source shares with it."""
+"""Read files once, for offline commands."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from producers.files.assembly import Assembly
 from producers.files.parse import ParsedFile, parse
-from producers.source import SourceProblem
+from producers.files.reading import MAX_FILE_BYTES, data_source_reader, too_large
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-MAX_FILE_BYTES = 64 << 20
-MAX_DATA_SOURCE_BYTES = 1 << 20
 STANDARD_INPUT = "<stdin>"
 
 
 def load(path: Path | bytes, *, max_bytes: int = MAX_FILE_BYTES) -> ParsedFile:
-    """Read an Envoy bootstrap, resource list, config_dump or DiscoveryResponse.
+    """Read an Envoy bootstrap, resource list, config_dump or DiscoveryResponse, or a directory of them.
+
+    Files that one of them subscribes to are read, too; where they are on another machine, that is noted.
 
     Args:
-        path: the file, or its bytes when they came from standard input.
+        path: the file or directory, or the bytes of a file when they came from standard input.
         max_bytes: a larger file is refused.
 
     Returns:
         Resources, notes and problems; problems never hide the resources that could be read.
     """
-    if isinstance(path, bytes):
-        source, data = STANDARD_INPUT, path if len(path) <= max_bytes else too_large(STANDARD_INPUT, max_bytes)
-    else:
-        source, data = str(path), read_file(path, max_bytes)
-    if isinstance(data, SourceProblem):
-        return ParsedFile((), (), (data,))
-    base = Path() if isinstance(path, bytes) else path.parent
-    return parse(data, source, data_source_reader(base))
-
-
-def read_file(path: Path, max_bytes: int) -> bytes | SourceProblem:
-    """Read a file of bounded size; what goes wrong becomes a problem."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(max_bytes + 1)
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        return SourceProblem(str(path), reason, "check the path and its permissions")
-    return data if len(data) <= max_bytes else too_large(str(path), max_bytes)
-
-
-def too_large(source: str, max_bytes: int) -> SourceProblem:
-    """Refuse a file for its size."""
-    message = f"larger than {max_bytes / (1 << 20):g} MiB"
-    return SourceProblem(source, message, "split the view over several files and views, or use an xds source")
-
-
-def data_source_reader(base: Path) -> Callable[[str], bytes]:
-    """Make the function that reads files named inside a configuration, relative to the configuration's folder."""
-
-    def read(name: str) -> bytes:
-        with (base / name).open("rb") as file:
-            content = file.read(MAX_DATA_SOURCE_BYTES + 1)
-        if len(content) > MAX_DATA_SOURCE_BYTES:
-            raise OSError(0, f"larger than {MAX_DATA_SOURCE_BYTES >> 20} MiB")
-        return content
-
-    return read
+    if isinstance(path, Path):
+        found = Assembly(path, max_bytes, is_strict=False).read()
+        return ParsedFile(found.resources, found.notes, found.problems)
+    if len(path) > max_bytes:
+        return ParsedFile((), (), (too_large(STANDARD_INPUT, max_bytes),))
+    return parse(path, STANDARD_INPUT, data_source_reader(Path()))

@@ -11,7 +11,7 @@ from producers.files.fit import Budget, TooLargeError, fit
 from producers.files.layout import UnknownLayoutError, read_layout
 from producers.files.route_fault import mend
 from producers.source import Note, ResourceChange, SourceProblem
-from producers.traversal import rewrite
+from producers.traversal import find, rewrite
 from schemas import xds
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ MIN_NODES = 1_000_000
 MAX_REPORTED = 20
 ROUTING = frozenset({xds.LISTENER, xds.ROUTE_CONFIGURATION})
 ROUTE_CONFIGURATION = xds.ROUTE_CONFIGURATION.rpartition("/")[2]
+CONFIG_SOURCE = "envoy.config.core.v3.ConfigSource"
 REDACTED = b"[redacted]"
 NAMED = frozenset({xds.CLUSTER, xds.CLUSTER_LOAD_ASSIGNMENT, xds.SECRET})
 """Types whose resources are found by name only: without one they are nothing."""
@@ -41,10 +42,17 @@ class ParsedFile(NamedTuple):
     """Findings about resources that were taken."""
     problems: tuple[SourceProblem, ...]
     """Reasons not to take the file over a good state; `resources` then holds what could be read all the same."""
+    follows: tuple[str, ...] = ()
+    """Other files of resources that this one subscribes to (Envoy's filesystem subscriptions), as they are named."""
 
 
 def parse(
-    data: bytes, source: str, read: Callable[[str], bytes] | None = None, *, is_strict: bool = False
+    data: bytes,
+    source: str,
+    read: Callable[[str], bytes] | None = None,
+    *,
+    is_strict: bool = False,
+    is_part: bool = False,
 ) -> ParsedFile:
     """Parse an Envoy bootstrap, a resource list, a config_dump or a DiscoveryResponse, as YAML or JSON.
 
@@ -54,11 +62,14 @@ def parse(
         read: reads a file that a bootstrap's DataSource names; raises OSError. None leaves file names as they are.
         is_strict: unknown fields and missing files in a bootstrap are problems, as they are to Envoy; otherwise unknown
             fields are noted and file names stay.
+        is_part: a file that another one subscribes to, or one of a directory: it is on the machine it was written for,
+            so that the files it names are read, too.
     """
     try:
         tree = read_tree(data)
         layout = read_layout(tree)
-        return _Parser(data, source, read, is_strict=is_strict and layout.is_static).parse(layout)
+        parser = _Parser(data, source, read, is_strict=is_strict and layout.is_static, demands_files=is_strict)
+        return parser.parse(layout, is_part=is_part)
     except UnreadableDocumentError as error:
         return ParsedFile((), (), (SourceProblem(_place(source, error.line), str(error), REMEDY),))
     except (UnknownLayoutError, TooLargeError) as error:
@@ -66,20 +77,26 @@ def parse(
 
 
 class _Parser:
-    def __init__(self, data: bytes, source: str, read: Callable[[str], bytes] | None, *, is_strict: bool) -> None:
+    def __init__(
+        self, data: bytes, source: str, read: Callable[[str], bytes] | None, *, is_strict: bool, demands_files: bool
+    ) -> None:
         self._data = data
         self._source = source
         self._read = read
         self._is_strict = is_strict
+        self._demands_files = demands_files
         self._resources: dict[tuple[str, str], ResourceChange] = {}
         self._notes: list[Note] = []
         self._problems: list[SourceProblem] = []
+        self._follows: list[str] = []
 
-    def parse(self, layout: Layout) -> ParsedFile:
+    def parse(self, layout: Layout, *, is_part: bool) -> ParsedFile:
         budget = Budget(max(MIN_NODES, NODES_PER_BYTE * len(self._data)))
         for located in layout.located:
-            self._take(located, budget, reads_files=layout.is_static)
-        return ParsedFile(tuple(self._resources.values()), tuple(self._notes), tuple(self._problems[:MAX_REPORTED]))
+            self._take(located, budget, reads_files=layout.is_static or is_part)
+        follows = dict.fromkeys((*layout.follows, *self._follows))
+        problems = tuple(self._problems[:MAX_REPORTED])
+        return ParsedFile(tuple(self._resources.values()), tuple(self._notes), problems, tuple(follows))
 
     def _take(self, located: Located, budget: Budget, *, reads_files: bool) -> None:
         if not xds.is_known(located.type_url):
@@ -94,6 +111,7 @@ class _Parser:
         self._mend(fitted.message, located, name)
         if reads_files and self._read is not None:
             self._fill(fitted.message, located, self._read)
+            self._follows += (path for found in find(fitted.message, CONFIG_SOURCE) if (path := _followed(found)))
         if (
             located.path[0] == "configs"
             and located.type_url == xds.SECRET
@@ -124,7 +142,7 @@ class _Parser:
 
     def _fill(self, message: xds.Message, located: Located, read: Callable[[str], bytes]) -> None:
         for missing in fill_data_sources(message, read):
-            if self._is_strict:
+            if self._demands_files:
                 self._problem(located.path, missing)
 
     def _report(self, fitted: Fitted, located: Located, name: str) -> None:
@@ -147,6 +165,12 @@ class _Parser:
         if len(self._problems) < MAX_REPORTED:
             place = f"{_place(self._source, line_of(self._data, path))}: {shown(path)}"
             self._problems.append(SourceProblem(place, message, REMEDY))
+
+
+def _followed(source: xds.Message) -> str:
+    """Give the file that a ConfigSource names; `path` is the form that `path_config_source` has replaced."""
+    specifier = source.WhichOneof("config_source_specifier")
+    return str(source.path_config_source.path if specifier == "path_config_source" else source.path)
 
 
 def _unknown_field(misfit: Misfit, located: Located, name: str) -> Note:

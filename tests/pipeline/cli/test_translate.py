@@ -158,7 +158,8 @@ def test_a_path_that_cannot_be_opened_is_65(meshferry: Meshferry, tmp_path: Path
         f"{tmp_path}/gone.yaml: No such file or directory (check the path and its permissions)",
     )
     found = meshferry("translate", tmp_path)
-    assert (found.code, found.line()) == (65, f"{tmp_path}: Is a directory (check the path and its permissions)")
+    remedy = "(put the resources there)"
+    assert (found.code, found.line()) == (65, f"{tmp_path}: no .yaml, .yml or .json file in it {remedy}")
 
 
 def test_a_file_of_100_megabytes_is_refused_and_not_read(meshferry: Meshferry, tmp_path: Path):

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from producers.files.load import MAX_DATA_SOURCE_BYTES, MAX_FILE_BYTES, data_source_reader, load
+from producers.files.load import load
+from producers.files.reading import MAX_DATA_SOURCE_BYTES, MAX_FILE_BYTES, data_source_reader
 
 ONE = b"resources: {type.googleapis.com/envoy.config.cluster.v3.Cluster: [{name: one}]}\n"
 QUICKSTART = Path(__file__).parents[3] / "examples" / "quickstart" / "envoy.yaml"
@@ -20,7 +21,7 @@ def test_a_file_and_bytes_from_standard_input(tmp_path: Path):
 
 def test_what_cannot_be_read_is_a_problem(tmp_path: Path):
     [problem] = load(tmp_path).problems
-    assert str(problem).startswith(f"{tmp_path}: Is a directory (")
+    assert str(problem).startswith(f"{tmp_path}: no .yaml, .yml or .json file in it (")
     [problem] = load(b"x: [").problems
     assert str(problem).startswith("<stdin>:")
 

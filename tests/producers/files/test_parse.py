@@ -114,6 +114,28 @@ def test_a_config_dump_gives_what_is_in_force():
     assert [(note.code, note.name) for note in found.notes] == [("SEC-PENDING", "s")]
 
 
+def test_a_config_dump_gives_routes_endpoints_scopes_and_discovered_filters():
+    found = parsed(
+        dump(
+            dynamic_route_configs=[{"route_config": {"@type": xds.ROUTE_CONFIGURATION, "name": "r"}}],
+            dynamic_endpoint_configs=[
+                {"endpoint_config": {"@type": xds.CLUSTER_LOAD_ASSIGNMENT, "cluster_name": "c"}},
+            ],
+            dynamic_scoped_route_configs=[
+                {"scoped_route_configs": [{"@type": xds.SCOPED_ROUTE_CONFIGURATION, "name": "s"}]}
+            ],
+            ecds_filters=[{"ecds_filter": {"@type": xds.TYPED_EXTENSION_CONFIG, "name": "f"}}],
+        )
+    )
+    assert names(found) == [
+        ("RouteConfiguration", "r"),
+        ("ClusterLoadAssignment", "c"),
+        ("ScopedRouteConfiguration", "s"),
+        ("TypedExtensionConfig", "f"),
+    ]
+    assert found.problems == ()
+
+
 def test_equal_duplicates_are_one_and_different_ones_are_told():
     same = {"resources": {xds.CLUSTER: [{"name": "a"}, {"name": "a"}]}}
     assert (names(parsed(same)), parsed(same).notes) == ([("Cluster", "a")], ())
@@ -179,7 +201,7 @@ def test_what_is_no_envoy_file_says_so_in_one_line(document, message):
 
 @pytest.mark.parametrize("document", ["static_resources:", "resources: {}", "resources: []", "configs: []"])
 def test_a_file_without_resources_is_good_and_empty(document):
-    assert parsed(document, is_strict=True) == ((), (), ())
+    assert parsed(document, is_strict=True) == ((), (), (), ())
 
 
 ROUTES = {

@@ -139,3 +139,29 @@ async def test_a_file_above_the_limit_is_refused(tmp_path: Path):
     problem = await watched.said()
     assert str(problem).startswith(f"{path}: larger than 0.000976562 MiB (")
     await watched.close()
+
+
+async def test_a_file_that_another_one_subscribes_to_is_watched_too(tmp_path: Path):
+    (tmp_path / "cds.yaml").write_text(response("one"))
+    (tmp_path / "envoy.yaml").write_text("dynamic_resources: {cds_config: {path_config_source: {path: cds.yaml}}}")
+    watched = Watched(tmp_path / "envoy.yaml")
+    assert await watched.said() == ["one"]
+    assert await watched.said_after(lambda: (tmp_path / "cds.yaml").write_text(response("two"))) == ["two"]
+    problem = await watched.said_after(lambda: (tmp_path / "cds.yaml").write_text(BROKEN))
+    assert str(problem).startswith(f"{tmp_path / 'cds.yaml'}:2: not YAML: ")
+    assert await watched.said() == ["two"]
+    await watched.close()
+
+
+async def test_a_directory_is_watched(tmp_path: Path):
+    (tmp_path / "one.yaml").write_text(response("one"))
+    watched = Watched(tmp_path)
+    assert await watched.said() == ["one"]
+    added = tmp_path / "two.yaml"
+    assert await watched.said_after(lambda: added.write_text(response("two"))) == ["one", "two"]
+    assert await watched.said_after(added.unlink) == ["one"]
+    await watched.close()
+
+
+def response(name: str) -> str:
+    return f"resources: [{{'@type': type.googleapis.com/envoy.config.cluster.v3.Cluster, name: {name}}}]"
