@@ -127,9 +127,22 @@ async def _until_stalled(address: KafkaAddress, consumer: AIOKafkaConsumer, topi
             continue
         verdict = watchdog.look(time.monotonic(), await look_at(consumer, TopicPartition(topic, PARTITION)))
         if verdict is Verdict.ASK:
-            await read_ends(address, topic)
+            await ask(address, topic, watchdog)
         elif verdict is Verdict.REPLACE:
             return
+
+
+async def ask(address: KafkaAddress, topic: str, watchdog: Watchdog) -> None:
+    """Find out whether a broker can be reached at all; one that restarts has the address's timeout to come back.
+
+    Raises:
+        LogUnreachableError: none can, and the consumer has had no answer for that long either.
+    """
+    try:
+        await read_ends(address, topic)
+    except LogUnreachableError:
+        if watchdog.silence_s(time.monotonic()) >= address.timeout_ms / 1000:
+            raise
 
 
 async def _poll(address: KafkaAddress, consumer: AIOKafkaConsumer, topic: str, timeout_s: float) -> list[Record]:

@@ -18,7 +18,7 @@ from pipeline.log.contract import LogUnreachableError, WriterFencedError
 from pipeline.log.kafka_client import explained
 from pipeline.log.kafka_disposal import dispose_consumer
 from pipeline.log.kafka_producer import TransactionalProducer
-from pipeline.log.kafka_reader import CHECK_INTERVAL_S, fetch_options, look_at, new_watchdog, read_ends, record_of
+from pipeline.log.kafka_reader import CHECK_INTERVAL_S, ask, fetch_options, look_at, new_watchdog, record_of
 from pipeline.log.kafka_watchdog import Verdict, Watchdog
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class KafkaTransform(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
                 look = await look_at(consumer, partition)
             verdict = self._watchdogs[partition].look(time.monotonic(), look)
             if verdict is Verdict.ASK:
-                await read_ends(self._address, partition.topic)
+                await ask(self._address, partition.topic, self._watchdogs[partition])
             elif verdict is Verdict.REPLACE:
                 raise LogUnreachableError(
                     f"{self._address.name}: group {self._group}: {partition.topic} stalled at offset {look.position}"

@@ -50,6 +50,10 @@ class Watchdog:
         self._last = Look(None, -1, None)
         self._lag_count = 0
 
+    def silence_s(self, now_s: float) -> float:
+        """Tell for how long the consumer has had no answer."""
+        return now_s - self._answered_at_s
+
     def look(self, now_s: float, look: Look) -> Verdict:
         """Judge a consumer after a poll that gave nothing."""
         last, self._last = self._last, look
