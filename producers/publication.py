@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from producers.sealing import Seal
-    from producers.source import Changes, SourceProblem
+    from producers.source import Changes, Note, SourceProblem
 
 
 class Publication:
@@ -35,6 +35,8 @@ class Publication:
         self._coverage = Coverage()
         self._is_complete = False
         self._source = ""
+        self.notes: tuple[Note, ...] = ()
+        """Findings about what was taken over last, such as an expired certificate."""
 
     def resume(self, published: Collection[Unit], time_ms: int) -> list[Unit | Removal]:
         """Compare with what the log holds.
@@ -59,7 +61,9 @@ class Publication:
         """
         if self._cutter is None:
             raise RuntimeError("Publication.apply before resume")
-        admission = self._intake.admit(changes)
+        admission = self._intake.admit(changes, time_ms)
+        self._coverage.refuse(self._intake.refused)
+        self.notes = admission.notes
         delta = self._image.replay(admission.replacements)
         self._source = changes.source
         was_complete, self._is_complete = self._is_complete, self._is_complete or changes.is_complete

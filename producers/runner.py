@@ -129,8 +129,8 @@ class _Producer:
         while not isinstance(output := await self._outputs.get(), _Ended):
             if isinstance(output, Exception):
                 raise output
-            self._say(output.notes)
             units, problems = self._publication.apply(output, _now_ms())
+            self._say((*output.notes, *self._publication.notes))
             for problem in problems:
                 logger.error("producer %s: %s; its last good state stays", self._options.view, problem)
             await self._write(writer, units)

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from schemas.keys import TopicKind, topic
 from tests.e2e.process import PROJECT, EtcdClient, Meshferry, State, changed_keys, directories, eventually, free_port
+from tests.e2e.secrecy import Needles
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +29,8 @@ class Roles:
         shutil.copy(PROJECT / "examples" / "quickstart" / "envoy.yaml", self.file)
         self.port = free_port()
         self.etcd = EtcdClient(self.port)
-        view = f"v{uuid.uuid4().hex[:10]}"
+        self.url = f"kafka://{bootstrap}"
+        self.view = view = f"v{uuid.uuid4().hex[:10]}"
         (folder / "meshferry.yaml").write_text(
             f"log: {{url: 'kafka://{bootstrap}'}}\n"
             f"views: {{{view}: {{source: {{file: '{self.file}'}}}}}}\n"
@@ -39,6 +42,12 @@ class Roles:
 
     def run(self, *arguments: str) -> Meshferry:
         return Meshferry(*arguments, "--settings", str(self.folder / "meshferry.yaml"), cwd=self.folder)
+
+    def output(self, *arguments: str) -> str:
+        """What a command says, once it has ended."""
+        process = self.run(*arguments)
+        assert process.stop_when_done() == 0
+        return process.text()
 
     def start(self, *roles: str) -> None:
         for role in roles:
@@ -123,13 +132,14 @@ def test_a_broker_that_goes_away_and_comes_back_loses_nothing(roles: Roles, kafk
     assert directories(changed_keys(before, after)) == {"plugin_configs"}
 
 
-def test_no_topic_holds_a_private_key(roles: Roles):
-    roles.settled()
-    ssl = roles.etcd.state().values("ssls")[0]
-    assert "PRIVATE KEY" in ssl["key"]
-    secret = ssl["key"].split("\n")[1]
-    assert len(secret) > 30
-    for path in roles.folder.rglob("*"):
-        if path.is_file() and path != roles.file:
-            assert secret.encode() not in path.read_bytes(), path
-    assert secret not in roles.said()
+async def test_no_topic_holds_a_private_key(roles: Roles):
+    [key] = [ssl["key"] for ssl in roles.settled().values("ssls")]
+    needles = Needles(key)
+    roles.edit("weight: 90", "weight: 80")
+    roles.kill("producer")
+    status = eventually(lambda: '"nodes": []' not in (text := roles.output("status", "-o", "json")) and text, "a node")
+    topics = [topic("meshferry.", roles.view, kind) for kind in TopicKind]
+    assert await needles.in_topics(roles.url, *topics) == {}
+    assert needles.in_folder(roles.folder, roles.file) == {}
+    assert needles.in_bytes((roles.said() + status).encode()) == []
+    assert needles.in_bytes(roles.file.read_bytes()), "what is looked for is not what the file holds"

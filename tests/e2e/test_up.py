@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from schemas.keys import TopicKind, topic
 from tests.e2e.process import PROJECT, EtcdClient, Meshferry, State, changed_keys, directories, eventually, free_port
+from tests.e2e.secrecy import Needles
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -137,6 +139,31 @@ async def test_kill_9_at_any_moment_changes_nothing(up: Up, client: Client):
         state = eventually(up.etcd.state, f"an answer after kill {attempt}")
         assert state.keys == before.keys
         assert state.revision >= before.revision
+
+
+async def test_no_private_key_is_written_or_said(up: Up):
+    [key] = [ssl["key"] for ssl in up.settled().values("ssls")]
+    needles = Needles(key)
+    up.edit("weight: 90", "weight: 80")
+    url = f"sqlite://{up.folder}/state/log.db"
+    up.process.wait_for_line("1 units written")
+    settings = up.folder / "meshferry.yaml"
+    settings.write_text(f"log: {{url: '{url}'}}\nviews: {{quickstart: {{source: {{file: '{up.file}'}}}}}}\n")
+
+    def status() -> str:
+        process = Meshferry("status", "-o", "json", "--settings", str(settings), cwd=up.folder)
+        assert process.stop_when_done() == 0, process.text()
+        return process.text()
+
+    shown = eventually(lambda: '"nodes": []' not in (text := status()) and text, "a node")
+    assert await needles.in_topics(url, *(topic("meshferry.", "quickstart", kind) for kind in TopicKind)) == {}
+    up.edit("MIGHAgEAMBMG", "MIGHAgEAMBMH")
+    up.process.wait_for_line("SEC-KEYPAIR", 10)
+    assert needles.in_folder(up.folder / "state") == {}
+    assert needles.in_bytes((up.process.text() + shown).encode()) == []
+    up.process.stop()
+    assert needles.in_folder(up.folder / "state") == {}  # the agent's last-known-good state included
+    assert needles.in_bytes(QUICKSTART.read_bytes()), "what is looked for is not what the file holds"
 
 
 async def test_a_second_agent_on_the_same_state_is_refused(up: Up):
