@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.oracle.fidelity import LIMITS, translated
+from tests.oracle.account import LIMITS, virtual_hosts_of
+from tests.oracle.envoy_process import Upstreams
+from tests.oracle.fidelity import oracle_route, translated
 from tests.oracle.fidelity import run as run_cases
-from tests.oracle.generate import generate
+from tests.oracle.generate import CLUSTERS, generate
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,6 +42,32 @@ def _with_swapped_clusters(scene, clusters):
     for one in swapped:
         one["load_assignment"] = {**one["load_assignment"], "cluster_name": one["name"]}
     return translated(scene, swapped)
+
+
+def test_draws_reach_every_weighted_cluster_and_no_other():
+    """Envoy draws at random, so it can only tell that what it chose is possible; this is the other direction."""
+    ports = {1000 + index: name for index, name in enumerate(CLUSTERS)}
+    clusters = Upstreams({name: port for port, name in ports.items()}).clusters()
+    checked = 0
+    for seed in range(150):
+        scene = generate(2, seed, [1, 2])
+        (port,) = {request.port for request in scene.requests}
+        routes = {route["name"]: route for one in virtual_hosts_of(scene, port) for route in one["routes"]}
+        if any("runtime_fraction" in route["match"] for route in routes.values()):
+            continue  # a draw of its own decides there which route is taken
+        translation = translated(scene, clusters)
+        for request in scene.requests:
+            chosen = routes.get(oracle_route(scene, request), {}).get("route", {}).get("weighted_clusters")
+            if chosen is not None:
+                drawn = {ports.get(answer.upstream_port, "") for answer in translation.answers(request)}
+                weighted = {entry["name"] for entry in chosen["clusters"] if entry["weight"]}
+                assert drawn == weighted or _requires_tls(scene, port), (seed, request)
+                checked += len(weighted) > 1
+    assert checked > 50
+
+
+def _requires_tls(scene, port):
+    return any("require_tls" in one for one in virtual_hosts_of(scene, port))
 
 
 @pytest.mark.parametrize("level", SEEDS)
