@@ -89,7 +89,7 @@ BREAKAGES: list[tuple[Callable[[Path], None], str]] = [
     (with_route("{match: {prefix: /x}, wobble: 1}"), "wobble: Route has no field wobble"),
     (with_route("{direct_response: {status: 200}}"), "no path to match"),
     (lambda path: path.unlink(), "envoy.yaml: No such file or directory (check the path"),
-    (make_directory, "envoy.yaml: Is a directory (check the path"),
+    (make_directory, "envoy.yaml: no .yaml, .yml or .json file in it (put the resources there)"),
 ]
 
 
