@@ -116,10 +116,23 @@ class SourceSettings(_Section, frozen=True):
     """An ADS server."""
 
 
+class GuardSettings(_Section, frozen=True):
+    """What a producer holds back until `meshferry approve`: removed units, and clusters without usable endpoints."""
+
+    share: float = 0.3
+    """Share of what is published, 0 to 1, that may go within the window."""
+    minimum: int = 10
+    """Fewer than this may always go, unless nothing would be left."""
+    window_s: float = 60
+    """What went within this many seconds counts together."""
+
+
 class ViewSettings(_Section, frozen=True):
     """A view: one subscription identity and the set of nodes that share what it receives."""
 
     source: SourceSettings = SourceSettings()
+    guard: GuardSettings | bool = GuardSettings()
+    """When removals are held; `off` lets everything pass."""
     policy: dict[str, Any] = {}
     """Decisions about translation: `overrides`, `path_matching`, `port_map`, …; codes in docs/diagnostics.md."""
 
@@ -258,6 +271,8 @@ def check_settings(settings: Settings, source: str) -> Settings:
             raise SettingsError(f"{source}: views: {error}") from error
         if view.source.file and view.source.xds:
             raise SettingsError(f"{source}: views.{name}.source: give either `file` or `xds`, not both")
+        if isinstance(view.guard, GuardSettings) and not 0 <= view.guard.share <= 1:
+            raise SettingsError(f"{source}: views.{name}.guard.share: {view.guard.share:g} is not between 0 and 1")
     host_port(settings.agent.listen, "agent.listen")
     return settings
 

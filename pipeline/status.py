@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from schemas.codec import UnreadableRecordError, decode
+from schemas.codec import UnreadableRecordError, decode, decode_any
 from schemas.keys import GENESIS_KEY, revision_of
-from schemas.records import Bundle, Genesis, NodeStatus, Severity
+from schemas.records import Bundle, Genesis, Held, NodeStatus, Severity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,6 +24,7 @@ class ViewStatus:
         self._units: set[str] = set()
         self._bundles: dict[str, tuple[int, int]] = {}
         self._nodes: dict[str, NodeStatus] = {}
+        self._held: dict[str, Held] = {}
         self._unreadable_count = 0
 
     def replay_units(self, records: Iterable[Record]) -> None:
@@ -63,6 +64,24 @@ class ViewStatus:
             except UnreadableRecordError:
                 self._unreadable_count += 1
 
+    def replay_control(self, records: Iterable[Record]) -> None:
+        """Replay records of the control topic."""
+        for record in records:
+            self._held.pop(record.key, None)
+            if record.value is None:
+                continue
+            try:
+                value = decode_any(record.value)
+            except UnreadableRecordError:
+                self._unreadable_count += 1
+                continue
+            if isinstance(value, Held):
+                self._held[record.key] = value
+
+    def held(self) -> list[Held]:
+        """Give what producers hold, in the order of their keys."""
+        return [held for _, held in sorted(self._held.items())]
+
     def summary(self, now_ms: int) -> dict[str, Any]:
         """Give the view's status as JSON-like data.
 
@@ -77,8 +96,19 @@ class ViewStatus:
             "objects": sum(objects for objects, _ in self._bundles.values()),
             "errors": sum(errors for _, errors in self._bundles.values()),
             "unreadable": self._unreadable_count,
+            "held": [_held(held, now_ms) for held in self.held()],
             "nodes": [_node(status, self._revision, now_ms) for _, status in sorted(self._nodes.items())],
         }
+
+
+def _held(held: Held, now_ms: int) -> dict[str, Any]:
+    return {
+        "fingerprint": held.fingerprint,
+        "kind": held.kind.value,
+        "count": held.count,
+        "age_s": round((now_ms - held.since_ms) / 1000, 1),
+        "reason": held.reason,
+    }
 
 
 def _node(status: NodeStatus, revision: int, now_ms: int) -> dict[str, Any]:

@@ -18,15 +18,17 @@ from pipeline.topics import MAX_MESSAGE_BYTES, refuse_unfit, view_specs
 from producers.publication import Publication
 from producers.source import Changes
 from producers.units import Removal
-from schemas.codec import UnreadableRecordError, decode, encode
-from schemas.keys import GENESIS_KEY, TopicKind, topic
-from schemas.records import Genesis, Unit
+from schemas import xds
+from schemas.codec import UnreadableRecordError, decode, decode_any, encode
+from schemas.keys import GENESIS_KEY, TopicKind, approval_key, held_key, topic
+from schemas.records import Approval, Genesis, Held, Unit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from pipeline.log import Log, Writer
+    from pipeline.log import Log, Record, Writer
     from pipeline.seal import Sealer
+    from producers.hold import GuardLimits
     from producers.source import Note, Source
 
     _Outputs = asyncio.Queue["Changes | Exception | _Ended"]
@@ -36,6 +38,7 @@ logger = logging.getLogger(__name__)
 BACKOFF_BASE_S = 0.5
 BACKOFF_CAP_S = 10.0
 MAX_TRANSACTION_BYTES = 4 << 20
+APPROVAL_PREFIX = approval_key("")
 RECORD_OVERHEAD_BYTES = 4096
 """Room for key, headers and framing below the limit of a record."""
 
@@ -55,6 +58,7 @@ class ProducerOptions:
         prefix: of topic names.
         sealer: seals private keys; None leaves them in the clear, which only tests want.
         build: version that goes into the provenance of units.
+        guard: what is held until it is approved; None holds no more than law 1 demands.
     """
 
     view: str
@@ -63,6 +67,7 @@ class ProducerOptions:
     prefix: str
     sealer: Sealer | None
     build: str
+    guard: GuardLimits | None = None
 
 
 async def run(options: ProducerOptions) -> None:
@@ -73,6 +78,7 @@ async def run(options: ProducerOptions) -> None:
         BrokenTopicError: the units topic is missing, would lose records (cleanup.policy), or holds records this build
             cannot read.
     """
+    xds.make_classes()  # a translator in this process uses them in other threads
     outputs: _Outputs = asyncio.Queue(maxsize=1)
     following = asyncio.create_task(_follow(options, outputs))
     producer = _Producer(options, outputs)
@@ -90,6 +96,7 @@ async def run(options: ProducerOptions) -> None:
     finally:
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
+        producer.close()
 
 
 async def _follow(options: ProducerOptions, outputs: _Outputs) -> None:
@@ -115,7 +122,12 @@ class _Producer:
         self._outputs = outputs
         self._units = topic(options.prefix, options.view, TopicKind.UNITS)
         seal = options.sealer.seal if options.sealer else None
-        self._publication = Publication(options.view, seal, options.build)
+        self._control = topic(options.prefix, options.view, TopicKind.CONTROL)
+        self._publication = Publication(options.view, seal, options.build, options.guard)
+        self._held: dict[str, Held] = {}
+        self._approvals: dict[str, None] = {}
+        self._has_approvals = asyncio.Event()
+        self._getting: asyncio.Task[Changes | Exception | _Ended] | None = None
         self._notes: frozenset[Note] = frozenset()
 
     async def publish(self, log: Log, backoff: Backoff) -> None:
@@ -124,16 +136,108 @@ class _Producer:
         refuse_unfit(specs, await log.describe([self._units]))
         writer = await log.writer(f"meshferry-producer-{self._options.view}")
         published = await self._read_back(log, writer)
-        await self._write(writer, self._publication.resume(published, _now_ms()))
-        backoff.reset()
-        while not isinstance(output := await self._outputs.get(), _Ended):
-            if isinstance(output, Exception):
-                raise output
-            units, problems = self._publication.apply(output, _now_ms())
-            self._say((*output.notes, *self._publication.notes))
-            for problem in problems:
-                logger.error("producer %s: %s; its last good state stays", self._options.view, problem)
-            await self._write(writer, units)
+        next_offset = await self._read_control(log)
+        control = asyncio.create_task(self._follow_control(log, next_offset))
+        try:
+            units = self._publication.resume(published, _now_ms(), self._held.values())
+            await self._settle(writer, units)
+            backoff.reset()
+            while not isinstance(output := await self._next(control), _Ended):
+                await self._settle(writer, self._take(output))
+        finally:
+            control.cancel()
+            await asyncio.gather(control, return_exceptions=True)
+
+    async def _next(self, control: asyncio.Task[None]) -> Changes | _Ended | None:
+        """Wait for the source, for an approval, or until something held is due; None for the latter two."""
+        self._getting = getting = self._getting or asyncio.create_task(self._outputs.get())
+        approved = asyncio.create_task(self._has_approvals.wait())
+        due_ms = self._publication.due_ms()
+        timeout_s = None if due_ms is None else max(0, due_ms - _now_ms()) / 1000
+        try:
+            await asyncio.wait({getting, approved, control}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            approved.cancel()
+        if control.done():
+            control.result()
+        if not getting.done():
+            return None
+        self._getting = None
+        if isinstance(output := getting.result(), Exception):
+            raise output
+        return output
+
+    def _take(self, changes: Changes | None) -> list[Unit | Removal]:
+        if changes is None:
+            return self._publication.release(_now_ms())
+        units, problems = self._publication.apply(changes, _now_ms())
+        self._say((*changes.notes, *self._publication.notes))
+        for problem in problems:
+            logger.error("producer %s: %s; its last good state stays", self._options.view, problem)
+        return units
+
+    async def _settle(self, writer: Writer, units: Sequence[Unit | Removal]) -> None:
+        """Write units, and which others are held: that first, so that no restart takes a hold for nothing."""
+        self._has_approvals.clear()
+        await self._write_held(writer)
+        await self._write(writer, units)
+        if not self._publication.is_complete:
+            return
+        for fingerprint in list(self._approvals):
+            released = self._publication.approve(fingerprint, _now_ms())
+            if released is None:
+                logger.warning("producer %s: approval %s: nothing such is held", self._options.view, fingerprint)
+            await self._write(writer, released or ())
+            await writer.append(self._control, [NewRecord(approval_key(fingerprint), None)])
+            self._approvals.pop(fingerprint, None)
+            await self._write_held(writer)
+
+    async def _write_held(self, writer: Writer) -> None:
+        if not self._publication.is_complete:
+            return
+        now = {held_key(held.kind): held for held in self._publication.held()}
+        changed = {key: now.get(key) for key in now | self._held if now.get(key) != self._held.get(key)}
+        for key, held in changed.items():
+            if held is not None:
+                text = "producer %s: %s held: %s; see `meshferry approve --list`"
+                logger.warning(text, self._options.view, held.kind, held.reason)
+            await writer.append(self._control, [NewRecord(key, None if held is None else encode(held))])
+        self._held = now
+
+    async def _read_control(self, log: Log) -> int:
+        """Read what is held and what was approved meanwhile; give the offset to follow from."""
+        ends = await log.ends(self._control)
+        self._held, self._approvals = {}, {}
+        async for batch in log.read(self._control, ends.start):
+            for record in batch:
+                self._replay_control(record)
+        return ends.next
+
+    async def _follow_control(self, log: Log, start: int) -> None:
+        async for batch in log.follow(self._control, start):
+            for record in batch:
+                if record.key.startswith(APPROVAL_PREFIX) and record.value is not None:
+                    self._replay_control(record)
+
+    def _replay_control(self, record: Record) -> None:
+        """Take over a record; what this build cannot read is not for it."""
+        try:
+            value = None if record.value is None else decode_any(record.value)
+        except UnreadableRecordError:
+            return
+        if isinstance(value, Held):
+            self._held[record.key] = value
+        elif isinstance(value, Approval):
+            self._approvals[value.fingerprint] = None
+            self._has_approvals.set()
+        else:
+            self._held.pop(record.key, None)
+            self._approvals.pop(record.key.removeprefix(APPROVAL_PREFIX), None)
+
+    def close(self) -> None:
+        """Stop waiting for the source."""
+        if self._getting is not None:
+            self._getting.cancel()
 
     def _say(self, notes: Iterable[Note]) -> None:
         """Log each note once while it lasts."""

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 from pipeline.cli.role_options import SettingsFile, Views, chosen_views, configured_log, settings_from
 from pipeline.cli.sealing import seal_keys
-from pipeline.settings import Settings, SettingsError
+from pipeline.settings import GuardSettings, Settings, SettingsError, ViewSettings
 from pipeline.version import build_version
 
 if TYPE_CHECKING:
     from pipeline.log import Log
+    from producers.hold import GuardLimits
     from producers.runner import ProducerOptions
     from producers.source import Source
 
@@ -76,7 +77,18 @@ def producer_options(settings: Settings, view: str, log: Log) -> ProducerOptions
         prefix=settings.log.prefix,
         sealer=Sealer(keys.public_key, keys.fingerprint_key),
         build=build_version(),
+        guard=guard_of(settings.views[view]),
     )
+
+
+def guard_of(view: ViewSettings) -> GuardLimits | None:
+    """Give the limits of a view's guard; None where it is off."""
+    from producers.hold import GuardLimits  # noqa: PLC0415 - loaded by this role only
+
+    if view.guard is False:
+        return None
+    guard = GuardSettings() if view.guard is True else view.guard
+    return GuardLimits(guard.share, guard.minimum, round(guard.window_s * 1000))
 
 
 def source_of(settings: Settings, view: str) -> Source:

@@ -16,7 +16,7 @@ from schemas.keys import TopicKind, topic
 if TYPE_CHECKING:
     from pipeline.log import Log
 
-VIEW_COLUMNS = ("view", "revision", "units", "bundles", "objects", "errors", "nodes")
+VIEW_COLUMNS = ("view", "revision", "units", "bundles", "objects", "errors", "held", "nodes")
 NODE_COLUMNS = ("view", "node", "applied_revision", "is_synced", "is_live", "watchers", "age_s", "rejected")
 
 
@@ -28,8 +28,8 @@ async def run(
 ) -> None:
     """Show what each view holds and which nodes follow it.
 
-    A node is synced when it has applied the view's last revision, live when it reads the log now. Without `-o` a
-    terminal gets tables and a pipe gets JSON:
+    A node is synced when it has applied the view's last revision, live when it reads the log now; `held` is what a
+    producer keeps back until `meshferry approve`. Without `-o` a terminal gets tables and a pipe gets JSON:
 
     ```sh
     meshferry status --settings meshferry.yaml -o json
@@ -51,7 +51,11 @@ async def run(
     if output != "table":
         print_data(found, output or "json")
         return
-    print_rows([{**status, "nodes": len(status["nodes"])} for status in found], VIEW_COLUMNS, "table")
+    print_rows(
+        [{**status, "held": len(status["held"]), "nodes": len(status["nodes"])} for status in found],
+        VIEW_COLUMNS,
+        "table",
+    )
     nodes = [{"view": status["view"], **node} for status in found for node in status["nodes"]]
     print_rows([{**node, "rejected": len(node["rejected"])} for node in nodes], NODE_COLUMNS, "table")
 
@@ -62,6 +66,7 @@ async def _status(log: Log, prefix: str, view: str) -> dict[str, Any]:
         (TopicKind.UNITS, status.replay_units),
         (TopicKind.BUNDLES, status.replay_bundles),
         (TopicKind.STATUS, status.replay_status),
+        (TopicKind.CONTROL, status.replay_control),
     ):
         name = topic(prefix, view, kind)
         async for batch in log.read(name, (await log.ends(name)).start):

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-import pytest
-
+from producers.hold import GuardLimits
 from producers.publication import Publication
 from producers.source import Changes
+from producers.units import Removal
 from schemas import xds
-from schemas.records import Provenance, Unit
+from schemas.records import HeldKind, Provenance, Unit
 from tests.producers.scene import (
     cluster,
     key_of,
@@ -35,7 +35,7 @@ def test_what_is_written_says_where_it_came_from():
     written, problems = publication.apply(said(*STATE), 17)
     assert [key_of(unit) for unit in written] == ["cluster/a", "http/l/c/r/*", "http/l/c/r/h", "view"]
     assert {unit.provenance for unit in written} == {Provenance("the file", "", 17, "1.0")}
-    assert problems == ()
+    assert not problems
 
 
 def test_a_restart_writes_only_what_differs_and_removes_what_is_gone():
@@ -69,6 +69,69 @@ def test_after_a_lost_write_the_difference_to_the_log_is_written():
     assert [key_of(unit) for unit in again] == ["cluster/lost", "http/l/c/r/h", "-cluster/a"]
 
 
-def test_nobody_publishes_without_knowing_what_is_written():
-    with pytest.raises(RuntimeError, match="before resume"):
-        Publication("v", None, "1.0").apply(said(), 0)
+def test_a_standby_follows_the_source_and_takes_over_without_a_spurious_unit():
+    leader, standby = Publication("v", seal, "1.0"), Publication("v", seal, "1.0")
+    leader.resume([], 0)
+    written = []
+    for changes in (said(*STATE), said(cluster("b"), is_complete=False)):
+        written += leader.apply(changes, 1)[0]
+        assert standby.apply(changes, 1)[0] == []
+    published = [unit for unit in written if isinstance(unit, Unit)]
+    assert standby.resume(published, 2) == []
+    late, _ = standby.apply(said(cluster("c"), is_complete=False), 3)
+    assert [key_of(unit) for unit in late] == ["cluster/c"]
+    standby.stand_by()
+    assert standby.apply(said(cluster("d"), is_complete=False), 4)[0] == []
+
+
+def crowd(count: int) -> tuple:
+    return tuple(cluster(f"c{n}") for n in range(count))
+
+
+def led(guard: GuardLimits | None, *state) -> tuple[Publication, list[Unit]]:
+    publication = Publication("v", seal, "1.0", guard)
+    publication.resume([], 0)
+    return publication, [unit for unit in publication.apply(said(*state), 0)[0] if isinstance(unit, Unit)]
+
+
+def test_an_empty_source_after_a_full_one_removes_nothing_until_it_is_approved():
+    publication, _ = led(GuardLimits(), *STATE)
+    assert [key_of(unit) for unit in publication.apply(said(), 1)[0] if isinstance(unit, Removal)] == []
+    [held] = publication.held()
+    assert held.names == ("cluster/a", "http/l/c/r/*", "http/l/c/r/h")
+    assert publication.approve("another", 2) is None
+    gone = publication.approve(held.fingerprint, 2)
+    assert [key_of(unit) for unit in gone] == ["-http/l/c/r/h", "-http/l/c/r/*", "-cluster/a"]
+    assert publication.held() == ()
+
+
+def test_a_hold_survives_a_restart_and_is_written_by_nobody():
+    publication, published = led(GuardLimits(), *crowd(30))
+    publication.apply(said(*crowd(25)), 1)
+    assert publication.apply(said(*crowd(18)), 2)[0] == []
+    before = publication.held()
+    kept = [unit for unit in published if unit.key not in {f"cluster/c{n}" for n in range(25, 30)}]
+    again = Publication("v", seal, "1.0", GuardLimits())
+    assert again.resume(kept, 100_000, before) == []
+    assert again.held() == ()
+    assert again.apply(said(*crowd(18)), 100_001)[0] == []
+    assert again.held() == before
+
+
+def test_a_resource_that_flaps_is_held_and_comes_when_it_is_quiet():
+    a, b = cluster("x", alt_stat_name="a"), cluster("x", alt_stat_name="b")
+    publication, _ = led(None, a)
+    written, problems = [], []
+    for time_ms, body in ((1, b), (2, a), (3, b), (4, a), (5, b)):
+        units, new = publication.apply(said(body), time_ms)
+        written += units
+        problems += new
+    assert len(written) == 2
+    assert [str(problem).split(";")[0] for problem in problems] == ["Cluster x: changes to and fro"]
+    [held] = publication.held()
+    assert (held.kind, held.names) == (HeldKind.FLAPPING, ("Cluster x",))
+    assert publication.due_ms() == 30_005
+    assert publication.release(30_004) == []
+    [late] = publication.release(30_005)
+    assert b"b" in late.resources[0].body
+    assert publication.held() == ()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,11 +11,12 @@ from pipeline.log import BrokenTopicError, LogUnreachableError, NewRecord, Write
 from pipeline.seal import Sealer
 from pipeline.topics import MAX_MESSAGE_BYTES, view_specs
 from producers import runner
+from producers.hold import GuardLimits
 from producers.runner import ProducerOptions
 from producers.source import Changes, Note, SourceProblem
 from schemas import xds
-from schemas.codec import decode
-from schemas.records import Genesis, Unit
+from schemas.codec import decode, encode
+from schemas.records import Approval, Genesis, Held, Unit
 from tests.producers.scene import change, cluster, pair_secret
 from tests.translators.certificate_factory import make_pair
 
@@ -227,3 +229,54 @@ async def test_records_of_another_build_are_left_alone(home: Home):
 async def test_a_missing_topic_says_so(tmp_path: Path):
     with pytest.raises(BrokenTopicError, match=UNITS):
         await asyncio.wait_for(runner.run(Home(tmp_path).options(complete())), 10)
+
+
+async def control_keys(home: Home) -> set[str]:
+    async with open_log(home.url) as log:
+        held = {r.key: r.value async for batch in log.read("meshferry.v.control", 0) for r in batch}
+    return {key for key, value in held.items() if value is not None}
+
+
+async def test_what_is_held_is_shown_survives_a_restart_and_goes_once_it_is_approved(home: Home, caplog):
+    def guarded(*outputs) -> ProducerOptions:
+        return dataclasses.replace(home.options(*outputs), guard=GuardLimits())
+
+    full, empty = complete(*(cluster(f"c{n}") for n in range(12))), complete()
+    await runner.run(guarded(full, empty))
+    before = await home.records()
+    assert await control_keys(home) == {"held/removals"}
+    assert "producer v: removals held: 12 of 12; limit 30%, at least 10, within 60 s" in caplog.text
+    await runner.run(guarded(empty))
+    assert await home.records() == before
+
+    options = guarded(empty)
+    options.source.next = asyncio.Event()
+    producer = asyncio.create_task(runner.run(options))
+    async with open_log(home.url) as log:
+        held = [r async for batch in log.read("meshferry.v.control", 0) for r in batch if r.value]
+        fingerprint = decode(held[-1].value, Held).fingerprint
+        approver = await log.writer("approver")
+        for wrong_or_right in ("0" * 12, fingerprint):
+            approval = Approval(wrong_or_right, "somebody", 1)
+            await approver.append("meshferry.v.control", [NewRecord(f"approval/{wrong_or_right}", encode(approval))])
+        written = (r async for batch in log.follow(UNITS, before[-1].offset + 1) for r in batch)
+        gone = [await asyncio.wait_for(anext(written), 5) for _ in range(12)]
+    assert {(r.key, r.value) for r in gone} == {(f"cluster/c{n}", None) for n in range(12)}
+    options.source.next.set()
+    await asyncio.wait_for(producer, 5)
+    assert await control_keys(home) == set()
+    assert "approval 000000000000: nothing such is held" in caplog.text
+
+
+async def test_a_resource_that_flaps_comes_when_it_is_quiet_though_the_source_is_silent(home: Home, monkeypatch):
+    monkeypatch.setattr("producers.hold_down.HoldDownLimits.__new__.__defaults__", (10_000, 200))
+    a, b = (complete(cluster("x", alt_stat_name=name)) for name in "ab")
+    options = home.options(a, b, a, b)
+    options.source.next = asyncio.Event()
+    producer = asyncio.create_task(runner.run(options))
+    async with open_log(home.url) as log:
+        written = (r async for batch in log.follow(UNITS, 0) for r in batch if r.key == "cluster/x")
+        bodies = [decode((await asyncio.wait_for(anext(written), 5)).value, Unit).resources[0].body for _ in range(4)]
+    assert bodies[0] == bodies[2] != bodies[1] == bodies[3]
+    producer.cancel()
+    await asyncio.gather(producer, return_exceptions=True)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from google.protobuf import json_format
+from google.protobuf import duration_pb2, json_format
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -87,3 +87,13 @@ def test_an_any_of_a_well_known_type_without_its_value_does_not_fit():
         xds.from_json(
             {"@type": "type.googleapis.com/google.protobuf.Struct"}, xds.message_class("google.protobuf.Any")()
         )
+
+
+def test_all_classes_can_be_made_at_once():
+    xds.make_classes()
+    made = xds.message_class.cache_info().currsize
+    assert made > 2000
+    assert xds.message_class("google.protobuf.Duration") is type(xds.message_class(xds.CLUSTER)().connect_timeout)
+    assert xds.message_class("google.protobuf.Duration") is not duration_pb2.Duration
+    xds.make_classes()
+    assert xds.message_class.cache_info().currsize == made

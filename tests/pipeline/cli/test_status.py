@@ -68,6 +68,7 @@ def test_it_shows_revision_units_and_nodes_of_each_view(meshferry: Meshferry, fi
         "objects": 1,
         "errors": 0,
         "unreadable": 0,
+        "held": [],
     }
     assert (node["node"], node["is_synced"], node["is_live"], node["watchers"]) == ("n1", True, True, 3)
     assert node["age_s"] == pytest.approx(time.time(), abs=60)  # its status says 1970
