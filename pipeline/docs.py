@@ -65,8 +65,14 @@ def _fields(section: ast.ClassDef) -> Iterator[tuple[str, str, str]]:
             text = ""
             if isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant):
                 text = str(following.value.value)
-            default = ast.unparse(field.value) if field.value is not None else "required"
-            yield field.target.id, default, text.replace("|", "\\|")
+            yield field.target.id, _default(field.value), text.replace("|", "\\|")
+
+
+def _default(value: ast.expr | None) -> str:
+    """Give a default as it would be written in a settings file; a section's are listed in its own table."""
+    if value is None:
+        return "required"
+    return "{}" if isinstance(value, ast.Call) else ast.unparse(value)
 
 
 def mappings_document() -> str:

@@ -131,6 +131,7 @@ class ViewSettings(_Section, frozen=True):
     """A view: one subscription identity and the set of nodes that share what it receives."""
 
     source: SourceSettings = SourceSettings()
+    """Where it comes from."""
     guard: GuardSettings | bool = GuardSettings()
     """When removals are held; `off` lets everything pass."""
     policy: dict[str, Any] = {}

@@ -37,6 +37,8 @@ class _Published(NamedTuple):
     """Its ClusterLoadAssignment with anything usable in it."""
     references: frozenset[str]
     """Keys of the units of the clusters and secrets it carries."""
+    listeners: frozenset[str]
+    """Names of the listeners that the unit of the view tells of."""
 
 
 class Guard:
@@ -153,7 +155,11 @@ class Guard:
         if not _references(unit) <= self._published.keys():
             return True
         old = self._published.get(unit.key)
-        if old is None or old.references.isdisjoint(self._removals.pending):
+        if old is None:
+            return False
+        if self._removals.pending and not old.listeners <= _listeners(unit):
+            return True  # what it says for all routes, such as an access log, is still said for those that stay
+        if old.references.isdisjoint(self._removals.pending):
             return False
         lost = (old.references - _references(unit)) & self._removals.pending.keys()
         bodies = [resource.body for resource in unit.resources if resource.role is Role.SUBJECT]
@@ -193,7 +199,8 @@ class Guard:
 
 
 def _facts(unit: Unit) -> _Published:
-    return _Published(content_digest(unit.params, unit.resources), usable_endpoints(unit), _references(unit))
+    digest = content_digest(unit.params, unit.resources)
+    return _Published(digest, usable_endpoints(unit), _references(unit), _listeners(unit))
 
 
 def _references(unit: Unit) -> frozenset[str]:
@@ -201,6 +208,12 @@ def _references(unit: Unit) -> frozenset[str]:
     return frozenset(
         unit_key(REFERRED[resource.type_url], resource.name) for resource in referred if resource.type_url in REFERRED
     )
+
+
+def _listeners(unit: Unit) -> frozenset[str]:
+    if unit.kind is not UnitKind.VIEW:
+        return frozenset()
+    return frozenset(resource.name for resource in unit.resources if resource.type_url == xds.LISTENER)
 
 
 def _name(key: str) -> bytes:

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from pipeline.cli.exit_code import RefusedError, UsageError
-from pipeline.cli.role_options import SettingsFile, Views, chosen_views, configured_log, settings_from
+from pipeline.cli.role_options import (
+    SettingsFile,
+    StateDirectory,
+    Views,
+    chosen_views,
+    configured_log,
+    settings_or_state,
+)
 from pipeline.log import NewRecord
 from pipeline.status import ViewStatus
 from schemas.codec import encode
@@ -31,6 +38,7 @@ async def run(
     /,
     *,
     settings: SettingsFile = "",
+    state: StateDirectory = "",
     view: Views = None,
     list_: Annotated[bool, Parameter(name="--list", negative=())] = False,
     all_: Annotated[bool, Parameter(name="--all", negative=())] = False,
@@ -44,6 +52,7 @@ async def run(
     ```sh
     meshferry approve --list --settings meshferry.yaml
     meshferry approve 0123456789ab --settings meshferry.yaml
+    meshferry approve --list --state ./state        # of a `meshferry up --state ./state`
     ```
 
     An approval counts for exactly what its fingerprint stands for: when more or less is held by the time the producer
@@ -55,6 +64,7 @@ async def run(
     Args:
         fingerprint: of what is to be released.
         settings: settings file.
+        state: state directory of a `meshferry up`, instead of settings.
         view: only these views.
         list_: show what is held, with its diff, and release nothing.
         all_: release everything that is held.
@@ -62,7 +72,7 @@ async def run(
     """
     if [bool(fingerprint), list_, all_].count(True) != 1:
         raise UsageError("give --list, --all, or the fingerprint of what is to be released")
-    tree = settings_from(settings)
+    tree = settings_or_state(settings, state, view)
     async with configured_log(tree) as log:
         found = [(name, held) for name in chosen_views(tree, view) for held in await _held(log, tree.log.prefix, name)]
         if list_:

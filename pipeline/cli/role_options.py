@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
+from pipeline.cli.exit_code import UsageError
 from pipeline.log import Log, open_log
-from pipeline.settings import Settings, SettingsError, load_settings
+from pipeline.log.url import embedded_log_url
+from pipeline.settings import LogSettings, Settings, SettingsError, ViewSettings, load_settings
 from pipeline.telemetry import configure_logging
 
 SettingsFile = Annotated[str, Parameter(name=["-s", "--settings"], env_var="MESHFERRY_SETTINGS")]
 Views = Annotated[list[str] | None, Parameter(name=["--view"], negative=())]
+StateDirectory = Annotated[str, Parameter(name=["--state"])]
+LOG_FILE = "log.db"
+DEFAULT_VIEW = "default"
 
 
 def settings_from(path: str) -> Settings:
@@ -27,6 +33,24 @@ def settings_from(path: str) -> Settings:
     except ValueError as error:
         raise SettingsError(f"logging: {error}") from error
     return settings
+
+
+def settings_or_state(path: str, state: str, views: list[str] | None) -> Settings:
+    """Read the settings, or give those of a state directory of `meshferry up`, whose log holds the named views.
+
+    Raises:
+        UsageError: both are given.
+        SettingsError: the settings cannot be used, or the directory holds no log.
+    """
+    if not state:
+        return settings_from(path)
+    if path:
+        raise UsageError("give either --settings or --state, not both")
+    file = Path(state).absolute() / LOG_FILE
+    if not file.is_file():
+        raise SettingsError(f"--state {state}: no {LOG_FILE} there; give the directory that `meshferry up` was given")
+    log = LogSettings(url=embedded_log_url(file))
+    return Settings(log=log, views={name: ViewSettings() for name in views or [DEFAULT_VIEW]})
 
 
 def configured_log(settings: Settings) -> Log:

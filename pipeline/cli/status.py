@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from pipeline.cli.output import Format, print_data, print_rows
-from pipeline.cli.role_options import SettingsFile, Views, chosen_views, configured_log, settings_from
+from pipeline.cli.role_options import (
+    SettingsFile,
+    StateDirectory,
+    Views,
+    chosen_views,
+    configured_log,
+    settings_or_state,
+)
 from pipeline.status import ViewStatus
 from schemas.keys import TopicKind, topic
 
@@ -23,6 +30,7 @@ NODE_COLUMNS = ("view", "node", "applied_revision", "is_synced", "is_live", "wat
 async def run(
     *,
     settings: SettingsFile = "",
+    state: StateDirectory = "",
     view: Views = None,
     output: Annotated[Format | None, Parameter(name=["-o", "--output"])] = None,
 ) -> None:
@@ -39,10 +47,11 @@ async def run(
 
     Args:
         settings: settings file.
+        state: state directory of a `meshferry up`, instead of settings.
         view: only these views.
         output: table, json or yaml.
     """
-    tree = settings_from(settings)
+    tree = settings_or_state(settings, state, view)
     views = chosen_views(tree, view)
     async with configured_log(tree) as log:
         found = [await _status(log, tree.log.prefix, name) for name in views]

@@ -8,7 +8,6 @@ import logging
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
-from urllib.parse import quote
 
 import msgspec
 from cyclopts import Parameter
@@ -17,9 +16,11 @@ from pipeline.cli.agent import agent_options
 from pipeline.cli.exit_code import UsageError
 from pipeline.cli.policy import read_policy
 from pipeline.cli.producer import producer_options
+from pipeline.cli.role_options import DEFAULT_VIEW, LOG_FILE
 from pipeline.cli.translator import translator_options
 from pipeline.log import open_log
 from pipeline.log.upkeep import keep_compact
+from pipeline.log.url import embedded_log_url
 from pipeline.settings import (
     AgentSettings,
     LogSettings,
@@ -59,7 +60,7 @@ async def run(
     identity: Annotated[dict[str, str] | None, Parameter(name="--identity")] = None,
     etcd_listen: Annotated[str, Parameter(name="--etcd-listen")] = "127.0.0.1:2379",
     state: Path = Path("state"),
-    view: str = "default",
+    view: str = DEFAULT_VIEW,
     policy: str = "",
     log_level: str = "INFO",
 ) -> None:
@@ -150,7 +151,7 @@ def up_settings(source: SourceSettings, state: Path, *, etcd_listen: str, view: 
     except OSError as error:
         raise SettingsError(f"--state {state}: {error.strerror}; choose a directory that can be written") from error
     return Settings(
-        log=LogSettings(url=f"sqlite://{quote(str(state))}/log.db"),
+        log=LogSettings(url=embedded_log_url(state / LOG_FILE)),
         views={view: ViewSettings(source=source, policy=chosen_policy)},
         seal=SealSettings(directory=str(state / "keys")),
         agent=AgentSettings(view=view, listen=etcd_listen, state=str(state / "agent")),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pipeline.log.contract import Log
 
 
@@ -28,3 +30,8 @@ def open_log(url: str) -> Log:
 
         return KafkaLog.from_url(url)
     raise ValueError(f"log URL with scheme {scheme!r}: use sqlite:///path/log.db or kafka://host:9092,host2:9092")
+
+
+def embedded_log_url(file: Path) -> str:
+    """Give the URL of the embedded log in a file, which is named by an absolute path."""
+    return f"sqlite://{quote(str(file))}"

@@ -247,3 +247,16 @@ def test_routes_keep_clusters_whose_removal_is_held():
     written = view.write(view.publication.approve(held.fingerprint, 1))
     assert len(written) == 24
     assert written[0].startswith("http/")
+
+
+def test_what_the_view_says_for_all_routes_stays_while_routes_are_held():
+    """A global rule of a listener, such as its access log, goes on with the routes that it is for."""
+    hosts = [virtual_host(f"h{n}", [f"{n}.example"], route("c")) for n in range(12)]
+    routes = (listener("l", rds("r") | {"name": "c"}), route_configuration("r", *hosts))
+    view = View(GuardLimits())
+    assert "view" in view.say(said(*routes, cluster("c")))
+    assert view.say(said()) == []
+    assert view.say(said(*routes, cluster("c"))) == []
+    view.say(said(), 60_000)
+    [held] = view.publication.held()
+    assert "view" in view.write(view.publication.approve(held.fingerprint, 60_001))

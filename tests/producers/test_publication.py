@@ -101,7 +101,7 @@ def test_an_empty_source_after_a_full_one_removes_nothing_until_it_is_approved()
     assert held.names == ("cluster/a", "http/l/c/r/*", "http/l/c/r/h")
     assert publication.approve("another", 2) is None
     gone = publication.approve(held.fingerprint, 2)
-    assert [key_of(unit) for unit in gone] == ["-http/l/c/r/h", "-http/l/c/r/*", "-cluster/a"]
+    assert [key_of(unit) for unit in gone] == ["view", "-http/l/c/r/h", "-http/l/c/r/*", "-cluster/a"]
     assert publication.held() == ()
 
 
