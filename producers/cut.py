@@ -39,10 +39,9 @@ def _secret(name: UnitName, index: Index) -> Resources:
 
 
 def _cluster(name: UnitName, index: Index) -> Resources:
-    facts = index.clusters.get(name.parts[0])
-    if facts is None:
+    if name.parts[0] not in index.clusters:
         return None
-    return cut_cluster(name.parts[0], facts, index.image, index.cluster_use.distinct(name.parts[0]))
+    return cut_cluster(name.parts[0], index.clusters, index.image, index.cluster_use.distinct(name.parts[0]))
 
 
 def _tls(name: UnitName, index: Index) -> Resources:
@@ -70,7 +69,7 @@ def _http(name: UnitName, index: Index) -> Resources:
     return (
         Resource(Role.SUBJECT, xds.LISTENER, listener, chain.http.listener_body),
         cut_route_configuration(table, chosen, takes_any_host=name.is_any_host),
-        *cut_references(chosen, index.clusters),
+        *cut_references(chosen, index.clusters, index.image),
         *_siblings(listener, index),
     )
 

@@ -16,7 +16,7 @@ from schemas import xds
 from schemas.records import UnitKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from producers.chain import ChainFacts, TLSFacts
     from producers.cut_cluster import ClusterFacts
@@ -38,6 +38,8 @@ class Index:
         self.routes = RouteIndex(self.cluster_use)
         self._assignments: Relation[str, str] = Relation()
         self._cluster_secrets: Relation[str, str] = Relation()
+        self._members: Relation[str, str] = Relation()
+        self._mirrors: Relation[str, str] = Relation()
         self._context_secrets: Relation[Scope, str] = Relation()
         self._ports: Relation[str, int] = Relation()
         self._replays: dict[str, Callable[[str], set[UnitName]]] = {
@@ -92,7 +94,7 @@ class Index:
 
     def _replay_secret(self, name: str) -> set[UnitName]:
         dirty = {UnitName(UnitKind.SECRET, (name,))}
-        dirty |= {UnitName(UnitKind.CLUSTER, (cluster,)) for cluster in self._cluster_secrets.owners(name)}
+        dirty |= self._cluster_units(self._cluster_secrets.owners(name))
         for scope in self._context_secrets.owners(name):
             tls = self.listeners[scope.listener].chains[scope.chain].tls
             if tls is not None:
@@ -100,7 +102,26 @@ class Index:
         return dirty
 
     def _replay_assignment(self, name: str) -> set[UnitName]:
-        return {UnitName(UnitKind.CLUSTER, (cluster,)) for cluster in self._assignments.owners(name)}
+        owners = self._assignments.owners(name)
+        return self._cluster_units(owners).union(*map(self._mirroring_units, owners))
+
+    def _cluster_units(self, names: Iterable[str]) -> set[UnitName]:
+        """Give the units of clusters and of the aggregates that they belong to."""
+        found: set[str] = set()
+        waiting = list(names)
+        while waiting:
+            cluster = waiting.pop()
+            if cluster not in found:
+                found.add(cluster)
+                waiting += self._members.owners(cluster)
+        return {UnitName(UnitKind.CLUSTER, (cluster,)) for cluster in found}
+
+    def _mirroring_units(self, cluster: str) -> set[UnitName]:
+        """Give the units that carry an endpoint of a cluster, because they send copies of requests to it."""
+        users = set(self.cluster_use.mirroring(cluster))
+        for owner in self._mirrors.owners(cluster):
+            users |= self.cluster_use.users(owner)
+        return {unit for user in users for unit in self.routes.units_of_user(user)}
 
     def _replay_cluster(self, name: str) -> set[UnitName]:
         before = self.clusters.pop(name, None)
@@ -110,7 +131,9 @@ class Index:
             self.clusters[name] = after
         self._assignments.replace(name, {after.assignment} - {""} if after else set())
         self._cluster_secrets.replace(name, after.secrets if after else set())
-        dirty = {UnitName(UnitKind.CLUSTER, (name,))}
+        self._members.replace(name, set(after.members) if after else set())
+        self._mirrors.replace(name, after.mirrors if after else set())
+        dirty = self._cluster_units((name,)) | self._mirroring_units(name)
         if (before.reference_body if before else None) != (after.reference_body if after else None):
             for user in self.cluster_use.users(name):
                 dirty |= self.routes.units_of_user(user)

@@ -33,18 +33,30 @@ class References(NamedTuple):
 
     clusters: frozenset[str]
     uses: frozenset[Use]
+    mirrors: frozenset[str] = frozenset()
+    """Those of the clusters that get copies of requests: units that name them carry the endpoint to send these to."""
 
 
-def of_virtual_host(virtual_host: xds.Message) -> References:
-    """Collect what the routes of a VirtualHost refer to, those in a matcher tree included."""
-    clusters = {policy.cluster for policy in virtual_host.request_mirror_policies}
+def mirrors_of(holder: xds.Message) -> frozenset[str]:
+    """Give the clusters that the mirror policies of a RouteAction, VirtualHost, … name."""
+    return frozenset(policy.cluster for policy in holder.request_mirror_policies if policy.cluster)
+
+
+def of_virtual_host(virtual_host: xds.Message, mirrors: frozenset[str] = frozenset()) -> References:
+    """Collect what the routes of a VirtualHost refer to, those in a matcher tree included.
+
+    Args:
+        virtual_host: the VirtualHost.
+        mirrors: what the RouteConfiguration around it mirrors to.
+    """
+    mirrors |= mirrors_of(virtual_host)
     uses: set[Use] = set()
     for route in _routes(virtual_host):
         if route.WhichOneof("action") == "route":
-            clusters.update(policy.cluster for policy in route.route.request_mirror_policies)
+            mirrors |= mirrors_of(route.route)
             uses.update(_uses(route.route, virtual_host))
-    clusters.update(use.cluster for use in uses)
-    return References(frozenset(clusters - {""}), frozenset(uses))
+    clusters = mirrors.union(use.cluster for use in uses)
+    return References(clusters - {""}, frozenset(uses), mirrors)
 
 
 def of_network_filters(messages: Iterator[xds.Message]) -> References:

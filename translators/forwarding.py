@@ -14,6 +14,7 @@ from translators.level import level_place, level_steps
 from translators.local_reply import reply_plugins
 from translators.mappings.action.cluster import not_found_status, upstream_of
 from translators.mappings.action.host_rewrite import rewrite_host
+from translators.mappings.action.request_mirror_policies import mirror_of, mirrors_itself
 from translators.mappings.action.retry_policy import report_lost
 from translators.mappings.action.timeout import timeout_of
 from translators.mappings.action.upgrade_configs import is_upgrading
@@ -111,9 +112,13 @@ class Forwarding:
         }
         if is_upgrading(self._context.hcm, self._action):
             fields["enable_websocket"] = True
+        mirror = mirror_of(self._action, cluster_names, self._context, self._place, self._findings)
+        if mirror and "proxy-rewrite" not in plugins:
+            # What proxy-mirror sends on is the decoded path, unless proxy-rewrite has set another.
+            plugins = {**plugins, "proxy-rewrite": {"use_real_request_uri_unsafe": True}}
         if plugins:
             fields["plugins"] = plugins
-        return Part(fields=fields)
+        return Part(fields=fields, volatile=mirror)
 
     def _plugins(
         self,
@@ -146,7 +151,7 @@ class Forwarding:
         if not shares:
             self._findings.report("CFG-INVALID", place, value="all weights are 0", effect="the route answers 503")
             return self._guarded(self._filters(), denial(UNAVAILABLE, "CFG-INVALID"))
-        if needs_routes(shares) or self._answers_unknown(shares):
+        if needs_routes(shares) or self._answers_unknown(shares) or self._mirrors_apart(shares):
             return [part for one in shares for part in self._split_parts(one)]
         return self._range_parts(shares, len(weighted.clusters))
 
@@ -154,6 +159,11 @@ class Forwarding:
         """Tell whether a cluster does not exist and its share wants another answer than an upstream can give."""
         is_incomplete = any(one.entry.name not in self._context.clusters for one in shares)
         return is_incomplete and not_found_status(self._action) != UNAVAILABLE
+
+    def _mirrors_apart(self, shares: list[Share]) -> bool:
+        """Tell whether what is copied depends on the cluster that is drawn."""
+        clusters = (self._context.clusters.get(one.entry.name) for one in shares)
+        return len(shares) > 1 and any(map(mirrors_itself, clusters))
 
     def _range_parts(self, shares: list[Share], entry_count: int) -> list[Part]:
         """Draw in a plugin whose configuration stands apart, so that a new weight does not touch the route."""
@@ -164,7 +174,7 @@ class Forwarding:
         plugins = self._plugins(filters, None, {})
         part = self._part(upstreams[0], [one.entry.name for one in shares], plugins)
         if entry_count > 1:
-            part = replace(part, volatile=traffic_split(shares, upstreams))
+            part = replace(part, volatile={**part.volatile, **traffic_split(shares, upstreams)})
         return self._guarded(filters, part)
 
     def _split_parts(self, one: Share) -> list[Part]:

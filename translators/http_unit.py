@@ -69,6 +69,7 @@ def translate(view: UnitView, findings: Findings) -> Translation:
         virtual_host=None,
         clusters=view.references(xds.CLUSTER),
         policy=findings.policy,
+        mirror_targets=view.references(xds.CLUSTER_LOAD_ASSIGNMENT),
     )
     virtual_host = None if view.unit.key.endswith("/*") else view.param("virtual_host")
     return Translation(_Scope(context, scope, at, findings).objects(virtual_host))

@@ -23,6 +23,7 @@ class RouteContext:
         virtual_host: the VirtualHost around the route; None for the terminal of a whole scope.
         clusters: known clusters by name, without endpoints.
         policy: what the operator decided.
+        mirror_targets: ClusterLoadAssignment of one endpoint, by the name of the cluster that gets copies of requests.
     """
 
     listener: xds.Message
@@ -32,6 +33,7 @@ class RouteContext:
     virtual_host: xds.Message | None
     clusters: dict[str, xds.Message]
     policy: Policy
+    mirror_targets: dict[str, xds.Message] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ PLUGINS = (
     "fault-injection",
     "mocking",
     "prometheus",
+    "proxy-mirror",
     "proxy-rewrite",
     "redirect",
     "response-rewrite",

@@ -3,7 +3,9 @@ from __future__ import annotations
 from schemas import xds
 from tests.producers.scene import (
     Scene,
+    assignment,
     cluster,
+    endpoints,
     hcm,
     listener,
     rds,
@@ -181,3 +183,50 @@ def test_the_older_field_for_not_opening_a_port_counts_too():
     scene.say(route_configuration("r"), listener("svc", rds("x"), port=80, host="10.0.0.1", bind_to_port=False))
     scene.say(listener("any", rds("r") | {"name": "c"}, port=80, deprecated_v1={"bind_to_port": False}))
     assert siblings(scene, "http/any/c/r/*") == {"svc": "10.0.0.1"}
+
+
+def mirror_targets(scene: Scene, unit: str = "http/l/c/r/h") -> dict[str, list[int]]:
+    """Ports of the endpoints that copies of requests go to."""
+    found = scene.bodies(unit, "reference", xds.CLUSTER_LOAD_ASSIGNMENT)
+    return {
+        name: [e.endpoint.address.socket_address.port_value for one in found[name].endpoints for e in one.lb_endpoints]
+        for name in found
+    }
+
+
+def test_one_endpoint_of_a_mirrored_cluster_goes_along_and_others_may_change():
+    scene = scene_of(virtual_host("h", ["a"], route("a", request_mirror_policies=[{"cluster": "m"}])))
+    scene.say(cluster("a"), cluster("m"), endpoints("a", 1))
+    assert mirror_targets(scene) == {}
+    assert scene.say(endpoints("m", 1, 2)) == ["cluster/m", "http/l/c/r/h"]
+    assert mirror_targets(scene) == {"m": [1]}
+    assert scene.say(endpoints("m", 1, 3)) == ["cluster/m"]
+    assert scene.say(endpoints("m", 2)) == ["cluster/m", "http/l/c/r/h"]
+    assert mirror_targets(scene) == {"m": [2]}
+
+
+def test_the_endpoint_of_a_mirror_is_the_first_usable_one():
+    scene = scene_of(virtual_host("h", ["a"], route("a", request_mirror_policies=[{"cluster": "m"}])))
+    named = {"first": {"address": {"socket_address": {"address": "10.0.0.1", "port_value": 7}}}}
+    spare, own = assignment("m", 9)["endpoints"][0], assignment("m", 5)["endpoints"][0]["lb_endpoints"][0]
+    usable = {"lb_endpoints": [{**own, "health_status": "DRAINING"}, {"endpoint_name": "first"}]}
+    inline = {"cluster_name": "x", "named_endpoints": named, "endpoints": [{**spare, "priority": 1}, usable]}
+    scene.say(cluster("m", type="STATIC", load_assignment=inline))
+    assert mirror_targets(scene) == {"m": [7]}
+
+
+def test_what_a_route_configuration_or_a_cluster_mirrors_to_goes_along():
+    host = virtual_host("h", ["a"], route("a"))
+    scene = Scene()
+    scene.say(listener("l", CHAIN), route_configuration("r", host), cluster("a"), cluster("m"), endpoints("m", 4))
+    assert mirror_targets(scene) == {}
+    scene.say(route_configuration("r", host, request_mirror_policies=[{"cluster": "m"}]))
+    assert mirror_targets(scene) == {"m": [4]}
+    scene.say(route_configuration("r", host))
+    assert mirror_targets(scene) == {}
+    options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+    mirroring = {"@type": xds.TYPE_URL_PREFIX + options, "request_mirror_policies": [{"cluster": "m"}]}
+    scene.say(cluster("a", type="STATIC", typed_extension_protocol_options={options: mirroring}))
+    assert mirror_targets(scene) == {"m": [4]}
+    assert "m" in scene.bodies("http/l/c/r/h", "reference", xds.CLUSTER)
+    assert scene.say(endpoints("m", 5)) == ["cluster/m", "http/l/c/r/h"]

@@ -15,6 +15,7 @@ from translators.registry.row import Diagnosed, Fidelity, Handled, Row, diagnose
 _ROUTE = "envoy.config.route.v3"
 _ACTION = f"{_ROUTE}.RouteAction"
 _WEIGHTED = f"{_ROUTE}.WeightedCluster"
+_MIRROR = f"{_ACTION}.RequestMirrorPolicy"
 _REDIRECT = f"{_ROUTE}.RedirectAction"
 _RETRY = f"{_ROUTE}.RetryPolicy"
 _RUNTIME = "there is no runtime layer"
@@ -42,7 +43,17 @@ _ACTION_ROWS: tuple[Row, ...] = (
     *ignored(_ACTION, "grpc-timeout is not looked at", "max_grpc_timeout", "grpc_timeout_offset"),
     *diagnosed(_ACTION, "RA-RETRY", "retry_policy_typed_config", effect="nothing is retried"),
     Handled(f"{_ACTION}.hedge_policy", retry_policy.apply_hedge, Fidelity.NOT_EXPRESSIBLE, codes=("RA-RETRY",)),
-    *diagnosed(_ACTION, "RA-MIRROR", "request_mirror_policies"),
+    Handled(
+        f"{_ACTION}.request_mirror_policies",
+        fidelity=Fidelity.APPROXIMATED,
+        codes=("RA-MIRROR", "TLS-UPSTREAM-UNVERIFIED"),
+    ),
+    *handled(_MIRROR, "cluster", "runtime_fraction"),
+    *diagnosed(_MIRROR, "RA-MIRROR", "cluster_header"),
+    *diagnosed(_MIRROR, "RA-MIRROR", "request_headers_mutations", effect="copies have the headers of the request"),
+    *diagnosed(_MIRROR, "RA-MIRROR", "host_rewrite_literal", effect="copies have the Host header of the request"),
+    *ignored(_MIRROR, "traces are APISIX's own", "trace_sampled"),
+    *ignored(_MIRROR, "the Host header never gets a suffix", "disable_shadow_host_suffix_append"),
     *handled(_ACTION, "rate_limits", "include_vh_rate_limits", "cors"),
     Handled(f"{_ACTION}.hash_policy", hash_policy.apply, Fidelity.APPROXIMATED, codes=("RA-HASH-COOKIE",)),
     Handled(f"{_ACTION}.upgrade_configs", upgrade_configs.apply, codes=("RT-CONNECT",)),
@@ -88,8 +99,8 @@ _LEVEL_ROWS: tuple[Row, ...] = (
     Handled(
         f"{_ROUTE}.VirtualHost.hedge_policy", retry_policy.apply_hedge, Fidelity.NOT_EXPRESSIBLE, codes=("RA-RETRY",)
     ),
-    *diagnosed(f"{_ROUTE}.VirtualHost", "RA-MIRROR", "request_mirror_policies"),
-    *diagnosed(f"{_ROUTE}.RouteConfiguration", "RA-MIRROR", "request_mirror_policies"),
+    *handled(f"{_ROUTE}.VirtualHost", "request_mirror_policies"),
+    *handled(f"{_ROUTE}.RouteConfiguration", "request_mirror_policies"),
     *handled(f"{_ROUTE}.RouteConfiguration", "internal_only_headers", "most_specific_header_mutations_wins"),
     *handled(f"{_ROUTE}.RouteConfiguration", "cluster_specifier_plugins"),
 )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from schemas import xds
 from translators import dispatch
-from translators.variant import HTTP_PROTOCOL_OPTIONS
+from translators.variant import HTTP_PROTOCOL_OPTIONS, http_protocol_options
 
 if TYPE_CHECKING:
     from translators.findings import Findings
@@ -33,6 +33,14 @@ def apply_extensions(cluster: xds.Message, draft: UpstreamDraft, at: Where, find
             findings.report("CFG-UNKNOWN-ANY", place, value=cluster.typed_extension_protocol_options[name].type_url)
         else:
             dispatch.apply(options, draft, place, findings)
+
+
+def speaks_http2(cluster: xds.Message) -> bool:
+    """Tell whether a cluster is told to speak HTTP/2 and nothing else."""
+    options = http_protocol_options(cluster)
+    if options is not None:
+        return bool(options.explicit_http_config.HasField("http2_protocol_options"))
+    return bool(cluster.HasField("http2_protocol_options"))
 
 
 def apply_explicit(options: xds.Message, draft: UpstreamDraft, at: Where, findings: Findings) -> None:
