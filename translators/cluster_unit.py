@@ -19,6 +19,7 @@ from translators.mappings.cluster.upstream_tls import UpstreamTLS, read_upstream
 from translators.mappings.duration import UNBOUNDED_S
 from translators.mappings.endpoint.endpoint import read_endpoints
 from translators.mappings.endpoint.health import DEFAULT_FACTOR_PERCENT, Panic
+from translators.mappings.endpoint.health_check_config import with_probes
 from translators.mappings.endpoint.node import NodeRule, build_nodes
 from translators.translation import Translation
 from translators.upstream_draft import Discovery, UpstreamDraft
@@ -58,6 +59,7 @@ def translate(view: UnitView, findings: Findings) -> Translation:
     draft.is_closed = not dispatch.apply(cluster, draft, at, findings)
     assignment = _assignment(view, cluster)
     endpoints = _endpoints(assignment, draft, at, findings)
+    draft.checks = with_probes(draft.checks, endpoints, _assignment_place(assignment, cluster), findings)
     socket, endpoints, place = choose_socket(cluster, endpoints, at, findings)
     uses = [use for _, use in view.all(Role.USE, xds.ROUTE_ACTION)]
     tls = read_upstream_tls(cluster, socket, place, findings, uses=uses, secrets=view.references(xds.SECRET))
@@ -75,6 +77,11 @@ def _assignment(view: UnitView, cluster: xds.Message) -> xds.Message | None:
     if found is None and cluster.HasField("load_assignment"):
         return cluster.load_assignment
     return found
+
+
+def _assignment_place(assignment: xds.Message | None, cluster: xds.Message) -> Where:
+    name = assignment.cluster_name if assignment is not None else cluster.name
+    return Where(xds.CLUSTER_LOAD_ASSIGNMENT, name)
 
 
 def _endpoints(assignment: xds.Message | None, draft: UpstreamDraft, at: Where, findings: Findings) -> list[Endpoint]:
@@ -148,8 +155,7 @@ class _Writer:
             is_hashed=bool(variant.hash_on),
             is_ordered=draft.policy.name == "PICK_FIRST",
         )
-        name = self.assignment.cluster_name if self.assignment is not None else draft.name
-        return build_nodes(endpoints, rule, Where(xds.CLUSTER_LOAD_ASSIGNMENT, name), self.findings)
+        return build_nodes(endpoints, rule, _assignment_place(self.assignment, self.cluster), self.findings)
 
     def _factor_percent(self) -> int:
         if self.assignment is None or not self.assignment.policy.HasField("overprovisioning_factor"):

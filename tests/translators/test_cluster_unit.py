@@ -262,7 +262,7 @@ def test_limits_count_only_when_they_can_be_reached(limits: dict[str, Any], code
 
 def test_what_is_not_translated_says_so():
     cluster = {
-        "outlier_detection": {},
+        "outlier_detection": {"max_ejection_percent": 10},
         "upstream_bind_config": {"source_address": {"address": "10.0.0.9", "port_value": 0}},
     }
     assert cluster_outcome(cluster, ONE).codes == ["CL-FEATURE", "CL-OUTLIER"]

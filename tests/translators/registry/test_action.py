@@ -13,6 +13,7 @@ MESSAGES = [
     f"{ROUTE}.VirtualHost",
     f"{ROUTE}.RouteConfiguration",
     f"{ROUTE}.RouteAction",
+    f"{ROUTE}.RouteAction.RequestMirrorPolicy",
     f"{ROUTE}.WeightedCluster",
     f"{ROUTE}.WeightedCluster.ClusterWeight",
     f"{ROUTE}.RedirectAction",

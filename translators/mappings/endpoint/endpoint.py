@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from schemas import xds
 from translators import dispatch
 from translators.mappings.endpoint.address import socket_of
+from translators.mappings.endpoint.health_check_config import AS_USED, Probe, read_probe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,6 +55,7 @@ class Endpoint:
         hostname: its own host name; for a named address without one, the name.
         is_named: the address is a name, not an IP.
         subset: its `envoy.lb` metadata.
+        probe: how it wants to be probed.
         socket_match: its `envoy.transport_socket_match` metadata, else its locality's.
     """
 
@@ -66,6 +68,7 @@ class Endpoint:
     is_named: bool = False
     subset: dict[str, Any] = field(default_factory=dict)
     socket_match: dict[str, Any] = field(default_factory=dict)
+    probe: Probe = AS_USED
 
 
 def read_endpoints(assignment: xds.Message, at: Where, findings: Findings) -> list[Endpoint]:
@@ -116,6 +119,7 @@ def _in_locality(
                 is_named,
                 _metadata(lb_endpoint, _SUBSET_METADATA),
                 _metadata(lb_endpoint, _SOCKET_METADATA) or _metadata(group, _SOCKET_METADATA),
+                read_probe(endpoint) if endpoint.HasField("health_check_config") else AS_USED,
             )
 
 
