@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from producers.cut_cluster import cut_cluster, cut_secrets
+from producers.cut_cluster import cut_cluster, cut_secrets, nameable
 from producers.cut_http import chosen_virtual_hosts, cut_references, cut_route_configuration, reference_clusters
 from producers.cut_view import cut_view
 from producers.image import ResourceKey
+from producers.reference import ANY_CLUSTER
 from schemas import xds
 from schemas.records import Resource, Role, UnitKind
 
@@ -41,7 +42,10 @@ def _secret(name: UnitName, index: Index) -> Resources:
 def _cluster(name: UnitName, index: Index) -> Resources:
     if name.parts[0] not in index.clusters:
         return None
-    return cut_cluster(name.parts[0], index.clusters, index.image, index.cluster_use.distinct(name.parts[0]))
+    uses = set(index.cluster_use.distinct(name.parts[0]))
+    if nameable(index.clusters) is not None:
+        uses |= {use._replace(cluster=name.parts[0]) for use in index.cluster_use.distinct(ANY_CLUSTER)}
+    return cut_cluster(name.parts[0], index.clusters, index.image, uses)
 
 
 def _tls(name: UnitName, index: Index) -> Resources:

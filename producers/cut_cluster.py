@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 COMMON_TLS_CONTEXT = "envoy.extensions.transport_sockets.tls.v3.CommonTlsContext"
 AGGREGATE_CLUSTER: Final = "envoy.extensions.clusters.aggregate.v3.ClusterConfig"
+MAX_NAMEABLE: Final = 64
+"""A route that takes its cluster from a header becomes one route per cluster (mapping.md section 5.6)."""
 HTTP_PROTOCOL_OPTIONS: Final = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 PUBLIC_TLS_FIELDS = ("tls_params", "alpn_protocols")
 
@@ -82,6 +84,11 @@ def cut_cluster(
         resources.extend(_cut_member(member, clusters[member], image))
     secrets = facts.secrets.union(*(clusters[member].secrets for member in members))
     return (*resources, *cut_secrets(secrets, image))
+
+
+def nameable(clusters: Mapping[str, ClusterFacts]) -> frozenset[str] | None:
+    """Give the clusters that a header of a request may name; None when they are too many for a route each."""
+    return frozenset(clusters) if len(clusters) <= MAX_NAMEABLE else None
 
 
 def flat_members(name: str, clusters: Mapping[str, ClusterFacts]) -> list[str]:

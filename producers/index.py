@@ -8,6 +8,7 @@ from producers.cluster_use import NOTHING, ClusterUse, User
 from producers.cut_cluster import read_cluster
 from producers.cut_view import CUT_TYPES
 from producers.listener import read_listener
+from producers.reference import ANY_CLUSTER
 from producers.relation import Relation
 from producers.route_index import RouteIndex, Scope
 from producers.route_table import TableKey, read_table
@@ -58,6 +59,8 @@ class Index:
                 dirty |= self._replays[key.type_url](key.name)
             else:
                 dirty |= self._replay_other(key)
+        if UnitName(UnitKind.CLUSTER, (ANY_CLUSTER,)) in dirty:
+            dirty |= {UnitName(UnitKind.CLUSTER, (cluster,)) for cluster in self.clusters}
         return dirty
 
     def neighbours(self, listener: str) -> list[str]:
@@ -135,8 +138,11 @@ class Index:
         self._mirrors.replace(name, after.mirrors if after else set())
         dirty = self._cluster_units((name,)) | self._mirroring_units(name)
         if (before.reference_body if before else None) != (after.reference_body if after else None):
-            for user in self.cluster_use.users(name):
+            for user in self.cluster_use.users(name) | self.cluster_use.users(ANY_CLUSTER):
                 dirty |= self.routes.units_of_user(user)
+        if (before is None) != (after is None) and self.cluster_use.distinct(ANY_CLUSTER):
+            # One more or less decides whether the clusters are few enough for a route each.
+            dirty.add(UnitName(UnitKind.CLUSTER, (ANY_CLUSTER,)))
         return dirty
 
     def _replay_route_configuration(self, name: str) -> set[UnitName]:

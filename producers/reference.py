@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from producers.traversal import body_of, copy_only, descend, find
 from schemas import xds
@@ -19,6 +19,10 @@ L7_USE_NAME = "l7"
 L4_USE_NAME = "l4"
 
 
+ANY_CLUSTER: Final = ""
+"""Stands for every cluster, where a header of the request names the one that is meant."""
+
+
 class Use(NamedTuple):
     """A way to use a cluster, as canonical bytes of a reduced RouteAction or TcpProxy."""
 
@@ -29,7 +33,10 @@ class Use(NamedTuple):
 
 
 class References(NamedTuple):
-    """The clusters a message names, and the uses it makes of them; a mirrored cluster is named but not used."""
+    """The clusters a message names, and the uses it makes of them; a mirrored cluster is named but not used.
+
+    ANY_CLUSTER is among them where requests name the cluster.
+    """
 
     clusters: frozenset[str]
     uses: frozenset[Use]
@@ -56,7 +63,7 @@ def of_virtual_host(virtual_host: xds.Message, mirrors: frozenset[str] = frozens
             mirrors |= mirrors_of(route.route)
             uses.update(_uses(route.route, virtual_host))
     clusters = mirrors.union(use.cluster for use in uses)
-    return References(clusters - {""}, frozenset(uses), mirrors)
+    return References(clusters, frozenset(uses), mirrors)
 
 
 def of_network_filters(messages: Iterator[xds.Message]) -> References:
@@ -86,10 +93,11 @@ def _uses(action: xds.Message, virtual_host: xds.Message) -> Iterator[Use]:
     specifier = action.WhichOneof("cluster_specifier")
     if specifier == "cluster":
         yield _l7_use(action.cluster, reduce_use(action, virtual_host))
+    elif specifier == "cluster_header":
+        yield _l7_use(ANY_CLUSTER, reduce_use(action, virtual_host))
     elif specifier == "weighted_clusters":
         for weighted in action.weighted_clusters.clusters:
-            if weighted.name:
-                yield _l7_use(weighted.name, reduce_use(action, virtual_host, weighted))
+            yield _l7_use(weighted.name or ANY_CLUSTER, reduce_use(action, virtual_host, weighted))
 
 
 def _l7_use(cluster: str, use: xds.Message) -> Use:

@@ -13,6 +13,7 @@ from translators.headers import fold
 from translators.level import level_place, level_steps
 from translators.local_reply import reply_plugins
 from translators.mappings.action.cluster import not_found_status, upstream_of
+from translators.mappings.action.cluster_header import named_clusters
 from translators.mappings.action.host_rewrite import rewrite_host
 from translators.mappings.action.request_mirror_policies import mirror_of, mirrors_itself
 from translators.mappings.action.retry_policy import report_lost
@@ -23,7 +24,6 @@ from translators.mappings.action.weighted_clusters import (
     read_shares,
     report_draw,
     traffic_split,
-    upstream_of_share,
 )
 from translators.plugin_phase import answered
 from translators.route_context import Part
@@ -61,7 +61,11 @@ class Forwarding:
             return self._to_cluster(self._action.cluster)
         if kind == "weighted_clusters":
             return self._to_weighted()
-        code = {"cluster_header": "RA-CLUSTER-HEADER", None: "RT-ACTION"}.get(kind, "RA-CLUSTER-PLUGIN")
+        if kind == "cluster_header":
+            filters = self._filters()
+            parts = self._header_parts(self._action.cluster_header, filters, self._place.field(kind))
+            return [*self._guards(filters), *([] if filters.is_closed else parts)]
+        code = "RT-ACTION" if kind is None else "RA-CLUSTER-PLUGIN"
         if kind is None:
             self._findings.report(code, self._place)
         return self._guarded(self._filters(), denial(UNAVAILABLE, code))
@@ -81,10 +85,17 @@ class Forwarding:
 
     def _guarded(self, filters: FilterDraft, part: Part, weighted: xds.Message | None = None) -> list[Part]:
         """Put what filters answer in front; the mutations of the route touch these answers too (section 14.10)."""
+        return [*self._guards(filters, part, weighted), *([] if filters.is_closed else [part])]
+
+    def _guards(
+        self, filters: FilterDraft, part: Part | None = None, weighted: xds.Message | None = None
+    ) -> list[Part]:
+        """Give what filters answer in front of a part; of the whole route unless a part is named."""
         if not filters.guards:
-            return [part]
+            return []
         steps = [*self._level_steps(weighted, "response", {}), *filters.response_steps()]
-        return filters.guarded(part, reply_plugins(steps, self._at, self._findings))
+        guarded = filters.guarded(part or Part(), reply_plugins(steps, self._at, self._findings))
+        return guarded if filters.is_closed else guarded[:-1]
 
     def _to_cluster(self, name: str) -> list[Part]:
         filters = self._filters()
@@ -94,16 +105,35 @@ class Forwarding:
         upstream = upstream_of(name, self._action, self._context, place, self._findings)
         part = self._not_found(upstream, filters)
         if part is None:
-            plugins = self._plugins(filters, None, {"UPSTREAM_CLUSTER": name, "UPSTREAM_CLUSTER_RAW": name})
-            part = self._part(upstream, [name], plugins)
+            part = self._cluster_part(name, upstream, filters, place, None)
         return self._guarded(filters, part)
 
     def _not_found(self, upstream: str, filters: FilterDraft) -> Part | None:
         """Answer for a cluster that does not exist, where not by the 503 of an upstream without nodes."""
-        status = not_found_status(self._action)
-        if upstream != BLACKHOLE_ID or status == UNAVAILABLE:
+        if upstream != BLACKHOLE_ID or not_found_status(self._action) == UNAVAILABLE:
             return None
-        return answer_part(answered(filters.plugins, abort(status)), status)
+        return self._unknown(filters)
+
+    def _unknown(self, filters: FilterDraft, weighted: xds.Message | None = None) -> Part:
+        """Answer for a cluster that does not exist; the mutations of the route touch this answer too."""
+        status = not_found_status(self._action)
+        steps = [*self._level_steps(weighted, "response", {}), *filters.response_steps()]
+        plugins = answered(filters.plugins, abort(status)) | reply_plugins(steps, self._at, self._findings)
+        return answer_part(plugins, status)
+
+    def _header_parts(
+        self, header: str, filters: FilterDraft, at: Where, weighted: xds.Message | None = None
+    ) -> list[Part]:
+        """Give a part per cluster that a request may name, and the answer to those that name none."""
+        named = named_clusters(header, self._context, filters.request, at, self._findings)
+        if named is None:
+            return [denial(UNAVAILABLE, "RA-CLUSTER-HEADER")]
+        parts: list[Part] = []
+        for name, condition in named:
+            upstream = upstream_of(name, self._action, self._context, at, self._findings, weighted=weighted)
+            part = self._cluster_part(name, upstream, filters, at, weighted)
+            parts.append(replace(part, suffix=name, conditions=(condition,)))
+        return [*parts, self._unknown(filters, weighted)]
 
     def _part(self, upstream: str, cluster_names: list[str], plugins: dict[str, Any]) -> Part:
         fields: dict[str, Any] = {
@@ -170,7 +200,10 @@ class Forwarding:
         filters = self._filters()
         if filters.is_closed:
             return self._guarded(filters, Part())
-        upstreams = [upstream_of_share(one, self._action, self._context, self._findings) for one in shares]
+        upstreams = [
+            upstream_of(one.entry.name, self._action, self._context, one.at, self._findings, weighted=one.entry)
+            for one in shares
+        ]
         plugins = self._plugins(filters, None, {})
         part = self._part(upstreams[0], [one.entry.name for one in shares], plugins)
         if entry_count > 1:
@@ -181,17 +214,36 @@ class Forwarding:
         """Draw by the route's own conditions: the entry has headers, filters or a host of its own."""
         conditions = (one.condition,) if one.condition is not None else ()
         filters = self._filters(one.entry)
-        part = Part() if filters.is_closed else self._share_part(one, filters)
-        return self._guarded(filters, replace(part, suffix=one.suffix, conditions=conditions), one.entry)
+        share_of_all = Part(suffix=one.suffix, conditions=conditions)
+        if one.entry.name or filters.is_closed:
+            part = Part() if filters.is_closed else self._share_part(one, filters)
+            return self._guarded(filters, replace(part, suffix=one.suffix, conditions=conditions), one.entry)
+        parts = self._header_parts(one.entry.cluster_header, filters, one.at.field("cluster_header"), one.entry)
+        return [
+            *self._guards(filters, share_of_all, one.entry),
+            *(
+                replace(
+                    part,
+                    suffix=".".join(filter(None, (one.suffix, part.suffix))),
+                    conditions=(*conditions, *part.conditions),
+                )
+                for part in parts
+            ),
+        ]
 
     def _share_part(self, one: Share, filters: FilterDraft) -> Part:
-        draft = replace(self._draft)
-        if one.entry.host_rewrite_literal:
-            draft.host = ""
-            rewrite_host(self._action, one.entry, draft, one.at.field("host_rewrite_literal"), self._findings)
-        upstream = upstream_of_share(one, self._action, self._context, self._findings)
+        upstream = upstream_of(one.entry.name, self._action, self._context, one.at, self._findings, weighted=one.entry)
         if (answer := self._not_found(upstream, filters)) is not None:
             return answer
-        constants = {"UPSTREAM_CLUSTER": one.entry.name, "UPSTREAM_CLUSTER_RAW": one.entry.name}
-        plugins = self._plugins(filters, one.entry, constants, draft)
-        return self._part(upstream, [one.entry.name], plugins)
+        return self._cluster_part(one.entry.name, upstream, filters, one.at, one.entry)
+
+    def _cluster_part(
+        self, name: str, upstream: str, filters: FilterDraft, at: Where, weighted: xds.Message | None
+    ) -> Part:
+        """Give the part that leads to one cluster; a weighted entry has mutations and perhaps a host of its own."""
+        draft = replace(self._draft)
+        if weighted is not None and weighted.host_rewrite_literal:
+            draft.host = ""
+            rewrite_host(self._action, weighted, draft, at.field("host_rewrite_literal"), self._findings)
+        plugins = self._plugins(filters, weighted, {"UPSTREAM_CLUSTER": name, "UPSTREAM_CLUSTER_RAW": name}, draft)
+        return self._part(upstream, [name], plugins)

@@ -70,6 +70,7 @@ def translate(view: UnitView, findings: Findings) -> Translation:
         clusters=view.references(xds.CLUSTER),
         policy=findings.policy,
         mirror_targets=view.references(xds.CLUSTER_LOAD_ASSIGNMENT),
+        has_all_clusters=not view.all(Role.SIBLING, xds.CLUSTER),
     )
     virtual_host = None if view.unit.key.endswith("/*") else view.param("virtual_host")
     return Translation(_Scope(context, scope, at, findings).objects(virtual_host))

@@ -24,6 +24,7 @@ class RouteContext:
         clusters: known clusters by name, without endpoints.
         policy: what the operator decided.
         mirror_targets: ClusterLoadAssignment of one endpoint, by the name of the cluster that gets copies of requests.
+        has_all_clusters: where a request may name any cluster, `clusters` has all that there are.
     """
 
     listener: xds.Message
@@ -34,6 +35,7 @@ class RouteContext:
     clusters: dict[str, xds.Message]
     policy: Policy
     mirror_targets: dict[str, xds.Message] = field(default_factory=dict)
+    has_all_clusters: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from producers.cut_cluster import MAX_NAMEABLE
 from schemas import xds
 from tests.producers.scene import (
     Scene,
@@ -230,3 +231,41 @@ def test_what_a_route_configuration_or_a_cluster_mirrors_to_goes_along():
     assert mirror_targets(scene) == {"m": [4]}
     assert "m" in scene.bodies("http/l/c/r/h", "reference", xds.CLUSTER)
     assert scene.say(endpoints("m", 5)) == ["cluster/m", "http/l/c/r/h"]
+
+
+def by_header(**action: str) -> dict:
+    return {"match": {"prefix": "/"}, "route": {"cluster_header": "x-cluster", **action}}
+
+
+def named_in(scene: Scene, unit: str = "http/l/c/r/h") -> list[str]:
+    return list(scene.bodies(unit, "reference", xds.CLUSTER))
+
+
+def test_where_requests_name_the_cluster_all_go_along_and_are_used():
+    scene = scene_of(virtual_host("h", ["a"], by_header(), by_header(host_rewrite_literal="x")))
+    scene.say(cluster("a"), cluster("b"))
+    assert named_in(scene) == ["a", "b"]
+    assert len(scene.bodies("cluster/b", "use", xds.ROUTE_ACTION)) == 1  # both are named l7
+    uses = [resource for resource in scene.units["cluster/b"].resources if resource.role == "use"]
+    assert len(uses) == 2
+    assert scene.say(cluster("c")) == ["cluster/c", "http/l/c/r/h"]
+    assert scene.say(removal(xds.CLUSTER, "b")) == ["http/l/c/r/h", "-cluster/b"]
+    assert named_in(scene) == ["a", "c"]
+    gone = scene.say(route_configuration("r", virtual_host("h", ["a"], route("a"))))
+    assert {"cluster/a", "cluster/c", "http/l/c/r/h"} <= set(gone)
+    assert [r for r in scene.units["cluster/c"].resources if r.role == "use"] == []
+
+
+def test_too_many_clusters_do_not_go_along():
+    scene = scene_of(virtual_host("h", ["a"], by_header(), route("c0")))
+    scene.say(*(cluster(f"c{number}") for number in range(MAX_NAMEABLE)))
+    assert len(named_in(scene)) == MAX_NAMEABLE
+    assert scene.bodies("http/l/c/r/h", "sibling", xds.CLUSTER) == {}
+    said = scene.say(cluster("more"))
+    assert "cluster/c1" in said
+    assert named_in(scene) == ["c0"]
+    assert len(scene.bodies("http/l/c/r/h", "sibling", xds.CLUSTER)) == 1
+    assert [r for r in scene.units["cluster/c1"].resources if r.role == "use"] == []
+    scene.say(removal(xds.CLUSTER, "more"))
+    assert len(named_in(scene)) == MAX_NAMEABLE
+    assert len([r for r in scene.units["cluster/c1"].resources if r.role == "use"]) == 1

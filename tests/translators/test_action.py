@@ -23,7 +23,7 @@ def test_a_route_to_a_cluster():
 @pytest.mark.parametrize(
     ("route", "code"),
     [
-        ({"route": {"cluster_header": "x-cluster"}}, "RA-CLUSTER-HEADER"),
+        ({"route": {"cluster_header": "x.cluster"}}, "RA-CLUSTER-HEADER"),
         ({"route": {"cluster_specifier_plugin": "p"}}, "RA-CLUSTER-PLUGIN"),
         ({"route": {}}, "RT-ACTION"),
         ({"filter_action": {}}, "RT-ACTION"),

@@ -29,7 +29,7 @@ def _is_unlimited(max_stream_duration: object) -> bool:
 
 _ACTION_ROWS: tuple[Row, ...] = (
     *handled(_ACTION, "cluster", "weighted_clusters", "cluster_not_found_response_code", "metadata_match"),
-    Diagnosed(f"{_ACTION}.cluster_header", "RA-CLUSTER-HEADER"),
+    Handled(f"{_ACTION}.cluster_header", codes=("RA-CLUSTER-HEADER",)),
     *diagnosed(_ACTION, "RA-CLUSTER-PLUGIN", "cluster_specifier_plugin", "inline_cluster_specifier_plugin"),
     Handled(f"{_ACTION}.prefix_rewrite", prefix_rewrite.apply, Fidelity.APPROXIMATED),
     Handled(f"{_ACTION}.regex_rewrite", regex_rewrite.apply, Fidelity.APPROXIMATED, codes=("RT-REGEX",)),
@@ -66,7 +66,8 @@ _PART_ROWS: tuple[Row, ...] = (
     *handled(_WEIGHTED, "clusters", "header_name", "use_hash_policy"),
     *ignored(_WEIGHTED, "the sum of the weights is what counts", "total_weight"),
     *ignored(_WEIGHTED, _RUNTIME, "runtime_key_prefix"),
-    *handled(f"{_WEIGHTED}.ClusterWeight", "name", "cluster_header", "weight", "metadata_match"),
+    *handled(f"{_WEIGHTED}.ClusterWeight", "name", "weight", "metadata_match"),
+    Handled(f"{_WEIGHTED}.ClusterWeight.cluster_header", codes=("RA-CLUSTER-HEADER",)),
     *handled(f"{_WEIGHTED}.ClusterWeight", "request_headers_to_add", "request_headers_to_remove"),
     *handled(f"{_WEIGHTED}.ClusterWeight", "response_headers_to_add", "response_headers_to_remove"),
     *handled(f"{_WEIGHTED}.ClusterWeight", "typed_per_filter_config", "host_rewrite_literal"),

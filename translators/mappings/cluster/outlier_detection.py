@@ -36,7 +36,7 @@ class _Detector(NamedTuple):
     """A rule by consecutive failures; a count of 0 turns it off."""
 
     field: str
-    count: int
+    failure_count: int
     enforced_percent: int
 
 
@@ -46,19 +46,19 @@ def apply(cluster: xds.Message, draft: UpstreamDraft, at: Where, findings: Findi
     dispatch.apply(detection, None, place, findings)
     by_status = _by_status(detection, place, findings)
     by_connection = _by_connection(detection, by_status)
-    used = [found for found in (by_status, by_connection) if found.count]
+    used = [found for found in (by_status, by_connection) if found.failure_count]
     if not used:
         return
     for found in used:
         if found.enforced_percent < _ALWAYS:
             findings.report("CL-OUTLIER", place.field(f"enforcing_{found.field}"), effect="it is always enforced")
     unhealthy: dict[str, Any] = {
-        "http_failures": by_status.count,
-        "tcp_failures": by_connection.count,
-        "timeouts": by_connection.count,
+        "http_failures": by_status.failure_count,
+        "tcp_failures": by_connection.failure_count,
+        "timeouts": by_connection.failure_count,
     }
     healthy: dict[str, Any] = {"successes": 1}
-    if by_status.count:
+    if by_status.failure_count:
         bad = _GATEWAY_ERRORS if by_status.field == "consecutive_gateway_failure" else _SERVER_ERRORS
         unhealthy["http_statuses"] = list(bad)
         healthy["http_statuses"] = [status for status in STATUSES if status not in bad]
@@ -70,11 +70,11 @@ def _by_status(detection: xds.Message, at: Where, findings: Findings) -> _Detect
     """Give the rule by status; APISIX counts one kind of failure, so the wider of two rules decides."""
     errors = _detector(detection, "consecutive_5xx", _ALWAYS)
     gateway = _detector(detection, "consecutive_gateway_failure", 0)
-    if not errors.count:
+    if not errors.failure_count:
         return gateway
-    if gateway.count:
+    if gateway.failure_count:
         findings.report(
-            "CL-OUTLIER", at.field(gateway.field), effect="all server errors are counted as consecutive_5xx"
+            "CL-OUTLIER", at.field(gateway.field), effect="all server errors count as consecutive_5xx"
         )
     return errors
 
