@@ -44,6 +44,8 @@ def test_what_leads_nowhere_is_answered_503(route: dict[str, Any], code: str):
         ({"internal_redirect_policy": {}}, "RA-INTERNAL-REDIRECT"),
         ({"hedge_policy": {}}, "RA-RETRY"),
         ({"path_rewrite_policy": {"name": "p"}}, "RT-ACTION"),
+        ({"path_rewrite": "/%NOTHING%"}, "HDR-FORMAT"),
+        ({"host_rewrite": "%REQ(x-h)%"}, "RA-HOST"),
     ],
 )
 def test_what_is_lost_on_the_way_is_said(action: dict[str, Any], code: str):

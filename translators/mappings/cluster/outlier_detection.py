@@ -73,9 +73,7 @@ def _by_status(detection: xds.Message, at: Where, findings: Findings) -> _Detect
     if not errors.failure_count:
         return gateway
     if gateway.failure_count:
-        findings.report(
-            "CL-OUTLIER", at.field(gateway.field), effect="all server errors count as consecutive_5xx"
-        )
+        findings.report("CL-OUTLIER", at.field(gateway.field), effect="all server errors count as consecutive_5xx")
     return errors
 
 
