@@ -92,7 +92,7 @@ def nameable(clusters: Mapping[str, ClusterFacts]) -> frozenset[str] | None:
 
 
 def flat_members(name: str, clusters: Mapping[str, ClusterFacts]) -> list[str]:
-    """Give the known clusters that an aggregate comes down to, in its order; empty for any other cluster."""
+    """Give the known members of an aggregate and, behind each, its own; empty for any other cluster."""
     found: dict[str, None] = {}
     waiting, seen = list(reversed(clusters[name].members)), {name}
     while waiting:
@@ -100,10 +100,8 @@ def flat_members(name: str, clusters: Mapping[str, ClusterFacts]) -> list[str]:
         if member in seen or member not in clusters:
             continue
         seen.add(member)
-        if inner := clusters[member].members:
-            waiting.extend(reversed(inner))
-        else:
-            found[member] = None
+        found[member] = None
+        waiting.extend(reversed(clusters[member].members))
     return list(found)
 
 

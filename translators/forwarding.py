@@ -25,13 +25,17 @@ from translators.mappings.action.weighted_clusters import (
     report_draw,
     traffic_split,
 )
+from translators.mappings.match.grpc import IS_GRPC
 from translators.plugin_phase import answered
 from translators.route_context import Part
 from translators.route_draft import RouteDraft
-from translators.variant import BLACKHOLE_ID
+from translators.variant import BLACKHOLE_ID, speaks_both
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from schemas import xds
+    from translators.expr import Expr
     from translators.filters import FilterDraft
     from translators.findings import Findings
     from translators.format_string import Side
@@ -101,18 +105,7 @@ class Forwarding:
         filters = self._filters()
         if filters.is_closed:
             return self._guarded(filters, Part())
-        place = self._place.field("cluster")
-        upstream = upstream_of(name, self._action, self._context, place, self._findings)
-        part = self._not_found(upstream, filters)
-        if part is None:
-            part = self._cluster_part(name, upstream, filters, place, None)
-        return self._guarded(filters, part)
-
-    def _not_found(self, upstream: str, filters: FilterDraft) -> Part | None:
-        """Answer for a cluster that does not exist, where not by the 503 of an upstream without nodes."""
-        if upstream != BLACKHOLE_ID or not_found_status(self._action) == UNAVAILABLE:
-            return None
-        return self._unknown(filters)
+        return [*self._guards(filters), *self._cluster_parts(name, filters, self._place.field("cluster"))]
 
     def _unknown(self, filters: FilterDraft, weighted: xds.Message | None = None) -> Part:
         """Answer for a cluster that does not exist; the mutations of the route touch this answer too."""
@@ -130,19 +123,17 @@ class Forwarding:
             return [denial(UNAVAILABLE, "RA-CLUSTER-HEADER")]
         parts: list[Part] = []
         for name, condition in named:
-            upstream = upstream_of(name, self._action, self._context, at, self._findings, weighted=weighted)
-            part = self._cluster_part(name, upstream, filters, at, weighted)
-            parts.append(replace(part, suffix=name, conditions=(condition,)))
+            parts += _within(name, (condition,), self._cluster_parts(name, filters, at, weighted))
         return [*parts, self._unknown(filters, weighted)]
 
-    def _part(self, upstream: str, cluster_names: list[str], plugins: dict[str, Any]) -> Part:
+    def _part(self, upstream: str, cluster_names: list[str], plugins: dict[str, Any], *, is_grpc: bool = False) -> Part:
         fields: dict[str, Any] = {
             "timeout": timeout_of(self._action, cluster_names, self._context),
             "upstream_id": upstream,
         }
         if is_upgrading(self._context.hcm, self._action):
             fields["enable_websocket"] = True
-        mirror = mirror_of(self._action, cluster_names, self._context, self._place, self._findings)
+        mirror = mirror_of(self._action, cluster_names, self._context, self._place, self._findings, is_grpc=is_grpc)
         if mirror and "proxy-rewrite" not in plugins:
             # What proxy-mirror sends on is the decoded path, unless proxy-rewrite has set another.
             plugins = {**plugins, "proxy-rewrite": {"use_real_request_uri_unsafe": True}}
@@ -181,7 +172,7 @@ class Forwarding:
         if not shares:
             self._findings.report("CFG-INVALID", place, value="all weights are 0", effect="the route answers 503")
             return self._guarded(self._filters(), denial(UNAVAILABLE, "CFG-INVALID"))
-        if needs_routes(shares) or self._answers_unknown(shares) or self._mirrors_apart(shares):
+        if needs_routes(shares) or self._answers_unknown(shares) or self._is_apart(shares):
             return [part for one in shares for part in self._split_parts(one)]
         return self._range_parts(shares, len(weighted.clusters))
 
@@ -190,10 +181,10 @@ class Forwarding:
         is_incomplete = any(one.entry.name not in self._context.clusters for one in shares)
         return is_incomplete and not_found_status(self._action) != UNAVAILABLE
 
-    def _mirrors_apart(self, shares: list[Share]) -> bool:
-        """Tell whether what is copied depends on the cluster that is drawn."""
-        clusters = (self._context.clusters.get(one.entry.name) for one in shares)
-        return len(shares) > 1 and any(map(mirrors_itself, clusters))
+    def _is_apart(self, shares: list[Share]) -> bool:
+        """Tell whether what is copied, or how it is spoken, depends on the cluster that is drawn."""
+        clusters = [self._context.clusters.get(one.entry.name) for one in shares]
+        return any(map(speaks_both, clusters)) or (len(shares) > 1 and any(map(mirrors_itself, clusters)))
 
     def _range_parts(self, shares: list[Share], entry_count: int) -> list[Part]:
         """Draw in a plugin whose configuration stands apart, so that a new weight does not touch the route."""
@@ -214,36 +205,43 @@ class Forwarding:
         """Draw by the route's own conditions: the entry has headers, filters or a host of its own."""
         conditions = (one.condition,) if one.condition is not None else ()
         filters = self._filters(one.entry)
-        share_of_all = Part(suffix=one.suffix, conditions=conditions)
-        if one.entry.name or filters.is_closed:
-            part = Part() if filters.is_closed else self._share_part(one, filters)
-            return self._guarded(filters, replace(part, suffix=one.suffix, conditions=conditions), one.entry)
-        parts = self._header_parts(one.entry.cluster_header, filters, one.at.field("cluster_header"), one.entry)
-        return [
-            *self._guards(filters, share_of_all, one.entry),
-            *(
-                replace(
-                    part,
-                    suffix=".".join(filter(None, (one.suffix, part.suffix))),
-                    conditions=(*conditions, *part.conditions),
-                )
-                for part in parts
-            ),
-        ]
+        parts: list[Part] = []
+        if one.entry.cluster_header and not filters.is_closed:
+            parts = self._header_parts(one.entry.cluster_header, filters, one.at.field("cluster_header"), one.entry)
+        elif not filters.is_closed:
+            parts = self._cluster_parts(one.entry.name, filters, one.at, one.entry)
+        guards = self._guards(filters, Part(suffix=one.suffix, conditions=conditions), one.entry)
+        return [*guards, *_within(one.suffix, conditions, parts)]
 
-    def _share_part(self, one: Share, filters: FilterDraft) -> Part:
-        upstream = upstream_of(one.entry.name, self._action, self._context, one.at, self._findings, weighted=one.entry)
-        if (answer := self._not_found(upstream, filters)) is not None:
-            return answer
-        return self._cluster_part(one.entry.name, upstream, filters, one.at, one.entry)
+    def _cluster_parts(
+        self, name: str, filters: FilterDraft, at: Where, weighted: xds.Message | None = None
+    ) -> list[Part]:
+        """Give the parts that lead to one cluster: two where it speaks two protocols, one answer where there is none.
 
-    def _cluster_part(
-        self, name: str, upstream: str, filters: FilterDraft, at: Where, weighted: xds.Message | None
-    ) -> Part:
-        """Give the part that leads to one cluster; a weighted entry has mutations and perhaps a host of its own."""
+        A weighted entry has mutations, and perhaps a host, of its own.
+        """
+        upstream = upstream_of(name, self._action, self._context, at, self._findings, weighted=weighted)
+        if upstream == BLACKHOLE_ID and not_found_status(self._action) != UNAVAILABLE:
+            return [self._unknown(filters, weighted)]
         draft = replace(self._draft)
         if weighted is not None and weighted.host_rewrite_literal:
             draft.host = ""
             rewrite_host(self._action, weighted, draft, at.field("host_rewrite_literal"), self._findings)
         plugins = self._plugins(filters, weighted, {"UPSTREAM_CLUSTER": name, "UPSTREAM_CLUSTER_RAW": name}, draft)
-        return self._part(upstream, [name], plugins)
+        part = self._part(upstream, [name], plugins)
+        if not speaks_both(self._context.clusters.get(name)):
+            return [part]
+        upstream = upstream_of(name, self._action, self._context, at, self._findings, weighted=weighted, is_grpc=True)
+        return [*_within("grpc", (IS_GRPC,), [self._part(upstream, [name], plugins, is_grpc=True)]), part]
+
+
+def _within(suffix: str, conditions: tuple[Expr, ...], parts: Iterable[Part]) -> list[Part]:
+    """Give parts under a further condition."""
+    return [
+        replace(
+            part,
+            suffix=".".join(filter(None, (suffix, part.suffix))),
+            conditions=(*conditions, *part.conditions),
+        )
+        for part in parts
+    ]

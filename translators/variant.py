@@ -47,6 +47,7 @@ class Variant:
         upstream_host: the Host header to send where proxy-rewrite.host cannot hold it.
         idle_timeout_s: of an L4 connection; 0 = unbounded.
         subset: canonical JSON of the `envoy.lb` metadata that endpoints must have; empty = all endpoints.
+        is_grpc: of a cluster that speaks both protocols, the upstream for gRPC.
     """
 
     layer: Layer = "l7"
@@ -58,6 +59,7 @@ class Variant:
     upstream_host: str = ""
     idle_timeout_s: float = _DEFAULT_IDLE_TIMEOUT_S
     subset: str = ""
+    is_grpc: bool = False
 
     def canonical(self) -> str:
         """Give canonical JSON of what differs from the defaults, so that a new attribute renames no upstream."""
@@ -74,6 +76,7 @@ class Variant:
             f"host:{self.upstream_host}" if self.upstream_host else "",
             self.pass_host if self.pass_host == "node" else "",  # noqa: S105 - a mode, not a password
             self.subset,
+            "grpc" if self.is_grpc else "",
         ]
         return ",".join(part for part in parts if part)
 
@@ -124,6 +127,16 @@ def http_protocol_options(cluster: xds.Message | None) -> xds.Message | None:
         return None
     options = xds.unpack(cluster.typed_extension_protocol_options[HTTP_PROTOCOL_OPTIONS])
     return options if options is not None and options.DESCRIPTOR.full_name == HTTP_PROTOCOL_OPTIONS else None
+
+
+def speaks_both(cluster: xds.Message | None) -> bool:
+    """Tell whether a cluster takes HTTP/2 as well as HTTP/1.1: it has an upstream for gRPC beside the other."""
+    options = http_protocol_options(cluster)
+    if options is None:
+        return False
+    if options.HasField("use_downstream_protocol_config"):
+        return True
+    return bool(options.auto_config.HasField("http2_protocol_options"))
 
 
 def _first_set(field: str, use: xds.Message | None, defaults: xds.Message | None) -> Any:

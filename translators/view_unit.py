@@ -68,7 +68,8 @@ def translate(view: UnitView, findings: Findings) -> Translation:
 
     Returns:
         The global rule (metrics) and the bootstrap manifest, JSON: `router`, `node_listen`, `ssl_listen`,
-        `stream_tcp`, `stream_udp`, `plugins`, `stream_plugins` (mapping.md section 9).
+        `stream_tcp`, `stream_udp`, `plugins`, `stream_plugins`, and `dns_servers` where the policy names any
+        (mapping.md section 9).
     """
     for resource in view.unit.resources:
         if resource.role is Role.SIBLING and resource.type_url == xds.ROUTE_CONFIGURATION:
@@ -169,7 +170,7 @@ def _note_scopes(chain: xds.Message, at: Where, findings: Findings) -> None:
 
 
 def _manifest(ports: dict[int, _Port], findings: Findings) -> dict[str, Any]:
-    listen: dict[str, list[dict[str, Any]]] = {
+    listen: dict[str, list[Any]] = {
         "node_listen": [],
         "ssl_listen": [],
         "stream_tcp": [],
@@ -188,6 +189,8 @@ def _manifest(ports: dict[int, _Port], findings: Findings) -> dict[str, Any]:
             listen["stream_tcp"].append(stream | {"tls": bool(port.tls)})
         if port.udp:
             listen["stream_udp"].append(stream)
+    servers = findings.policy.dns_servers
+    listen |= {"dns_servers": list(servers)} if servers else {}
     return {**listen, "plugins": list(PLUGINS), "router": ROUTER, "stream_plugins": list(STREAM_PLUGINS)}
 
 

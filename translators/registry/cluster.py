@@ -12,6 +12,7 @@ from translators.mappings.cluster import (
     http_protocol_options,
     load_balancing_policy,
     outlier_detection,
+    subset,
 )
 from translators.mappings.cluster.circuit_breakers import limits_nothing
 from translators.registry.row import Diagnosed, Fidelity, Handled, Ignored, Row, diagnosed, handled, ignored
@@ -46,9 +47,14 @@ def _only_exchange_metadata(filters: Iterable[xds.Message]) -> bool:
 
 _CLUSTER_ROWS: tuple[Row, ...] = (
     *handled(_CLUSTER, "name", "eds_cluster_config", "load_assignment", "transport_socket", "transport_socket_matches"),
-    *handled(_CLUSTER, "lb_subset_config"),
+    Handled(f"{_CLUSTER}.lb_subset_config", subset.report_single_host, codes=("CL-FEATURE",)),
     Handled(f"{_CLUSTER}.type", cluster_type.apply_type, Fidelity.EXACT, codes=("CL-TYPE", "CL-ORIGDST")),
-    Handled(f"{_CLUSTER}.cluster_type", cluster_type.apply_cluster_type, Fidelity.EXACT, codes=("CL-TYPE",)),
+    Handled(
+        f"{_CLUSTER}.cluster_type",
+        cluster_type.apply_cluster_type,
+        Fidelity.EXACT,
+        codes=("CL-TYPE", "RA-CLUSTER-UNKNOWN", "CL-TLS-MIXED"),
+    ),
     Handled(f"{_CLUSTER}.connect_timeout", connection.apply_connect_timeout),
     Handled(f"{_CLUSTER}.lb_policy", load_balancing_policy.apply, Fidelity.APPROXIMATED, codes=("CL-FEATURE",)),
     Handled(

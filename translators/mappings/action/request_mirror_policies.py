@@ -21,7 +21,7 @@ from translators.mappings.cluster.transport_socket import choose_socket
 from translators.mappings.endpoint.endpoint import read_endpoints
 from translators.mappings.match.runtime_fraction import share_of
 from translators.mappings.transport_socket import unwrap
-from translators.variant import http_protocol_options
+from translators.variant import http_protocol_options, speaks_both
 from translators.where import Where
 
 if TYPE_CHECKING:
@@ -43,7 +43,13 @@ _UNVERIFIED = "requests are not mirrored: APISIX does not verify whom it would s
 
 
 def mirror_of(
-    action: xds.Message, cluster_names: Sequence[str], context: RouteContext, at: Where, findings: Findings
+    action: xds.Message,
+    cluster_names: Sequence[str],
+    context: RouteContext,
+    at: Where,
+    findings: Findings,
+    *,
+    is_grpc: bool = False,
 ) -> dict[str, Any]:
     """Give the plugin that mirrors; empty when nothing is mirrored.
 
@@ -53,6 +59,7 @@ def mirror_of(
         context: with the clusters and one endpoint of each that is mirrored to.
         at: the RouteAction.
         findings: receives the diagnostics.
+        is_grpc: the requests are sent on as gRPC, of a cluster that speaks both protocols.
     """
     policies, place = _in_force(action, cluster_names, context, at)
     for index, policy in enumerate(policies[1:], 1):
@@ -64,7 +71,9 @@ def mirror_of(
         )
     if not policies:
         return {}
-    return _plugin(policies[0], cluster_names, context, place.item(_FIELD, 0), findings)
+    leading = [context.clusters[name] for name in cluster_names if name in context.clusters]
+    protocols = {is_grpc or speaks_http2(cluster) for cluster in leading}
+    return _plugin(policies[0], protocols, context, place.item(_FIELD, 0), findings)
 
 
 def mirrors_itself(cluster: xds.Message | None) -> bool:
@@ -92,7 +101,7 @@ def _in_force(
 
 
 def _plugin(
-    policy: xds.Message, cluster_names: Sequence[str], context: RouteContext, at: Where, findings: Findings
+    policy: xds.Message, protocols: set[bool], context: RouteContext, at: Where, findings: Findings
 ) -> dict[str, Any]:
     dispatch.apply(policy, None, at, findings)
     ratio = share_of(policy.runtime_fraction.default_value) if policy.HasField("runtime_fraction") else 1.0
@@ -105,8 +114,7 @@ def _plugin(
     assignment = context.mirror_targets.get(policy.cluster)
     endpoints = read_endpoints(assignment, Where("", policy.cluster), findings) if assignment is not None else []
     host = _host(policy.cluster, endpoints, at.field("cluster"), findings)
-    leading = [context.clusters[name] for name in cluster_names if name in context.clusters]
-    scheme = _scheme(cluster, leading, endpoints, at.field("cluster"), findings) if host else ""
+    scheme = _scheme(cluster, protocols, endpoints, at.field("cluster"), findings) if host else ""
     if not scheme:
         return {}
     conf: dict[str, Any] = {"_meta": {"priority": _AFTER_PROXY_REWRITE}, "host": f"{scheme}://{host}"}
@@ -137,11 +145,11 @@ def _host(cluster: str, endpoints: list[Endpoint], at: Where, findings: Findings
 
 
 def _scheme(
-    cluster: xds.Message, leading: list[xds.Message], endpoints: list[Endpoint], at: Where, findings: Findings
+    cluster: xds.Message, protocols: set[bool], endpoints: list[Endpoint], at: Where, findings: Findings
 ) -> str:
     """Give the scheme; empty when the cluster gets no copies: nginx copies a request in the protocol it is sent in."""
-    is_grpc = speaks_http2(cluster)
-    if any(speaks_http2(one) != is_grpc for one in leading):
+    is_grpc = speaks_http2(cluster) if not speaks_both(cluster) else True in protocols
+    if protocols - {is_grpc}:
         findings.report("RA-MIRROR", at, value="one of the clusters speaks HTTP/2 and the other HTTP/1.1")
         return ""
     chosen, _, _ = choose_socket(cluster, endpoints, at, findings)
