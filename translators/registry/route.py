@@ -30,7 +30,7 @@ ROWS: tuple[Row, ...] = (
     *ignored(_CONFIG, _TOOLS, "metadata"),
     *handled(_HOST, "name", "routes", "require_tls"),
     Handled(f"{_HOST}.domains", codes=("RT-SHADOWED", "CFG-INVALID")),
-    Diagnosed(f"{_HOST}.matcher", "RT-MATCHER", restricts=True),
+    Handled(f"{_HOST}.matcher", codes=("RT-MATCHER",)),
     *ignored(_HOST, _STATISTICS, "virtual_clusters"),
     *ignored(_HOST, _ATTEMPTS, "include_request_attempt_count", "include_attempt_count_in_response"),
     *ignored(_HOST, _ATTEMPTS, "include_is_timeout_retry_header"),
