@@ -14,7 +14,15 @@ if TYPE_CHECKING:
 ROUTE = "envoy.config.route.v3.Route"
 SDS_SECRET_CONFIG = "envoy.extensions.transport_sockets.tls.v3.SdsSecretConfig"  # noqa: S105 - a type's name
 TCP_PROXY = xds.TCP_PROXY.rpartition("/")[2]
-L4_USE_FIELDS = ("cluster", "hash_policy", "max_connect_attempts", "idle_timeout", "metadata_match")
+L4_USE_FIELDS = (
+    "cluster",
+    "hash_policy",
+    "max_connect_attempts",
+    "idle_timeout",
+    "downstream_idle_timeout",
+    "upstream_idle_timeout",
+    "metadata_match",
+)
 L7_USE_NAME = "l7"
 L4_USE_NAME = "l4"
 

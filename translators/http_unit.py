@@ -12,7 +12,7 @@ from translators.bucket import Authority, hostless_order, read_domains
 from translators.closure import Rule, place
 from translators.element import elements
 from translators.http_filter import manager_place
-from translators.mappings.listener.network_filter import is_passable
+from translators.mappings.listener.network_filter import front_conditions
 from translators.mappings.match.scope_key_builder import scope_key_conditions
 from translators.path_key import DECODED, PathView
 from translators.route_context import RouteContext
@@ -59,12 +59,12 @@ def translate(view: UnitView, findings: Findings) -> Translation:
     is_open = dispatch.apply(chain.message, None, _chain_place(chain.message, at_listener), findings) and is_open
     is_open = dispatch.apply(hcm, None, manager_place(listener.name, view.param("chain")), findings) and is_open
     is_open = dispatch.apply(route_config, None, at, findings) and is_open
-    is_open = is_passable(chain.message, _chain_place(chain.message, at_listener), findings) and is_open
+    front = front_conditions(chain.message, _chain_place(chain.message, at_listener), findings)
     neighbours = [message for _, message in view.all(Role.SIBLING, xds.LISTENER)]
     scope = scope_conditions(listener, chain, neighbours, at_listener, findings)
     scoped = view.subject(xds.SCOPED_ROUTE_CONFIGURATION)
     key = _scope_key(hcm, scoped, findings)
-    if scope is None or key is None or not is_open:
+    if scope is None or front is None or key is None or not is_open:
         return Translation()
     context = RouteContext(
         listener=listener,
@@ -80,7 +80,7 @@ def translate(view: UnitView, findings: Findings) -> Translation:
         is_last=scoped is None and hcm.HasField("scoped_routes"),
     )
     virtual_host = None if view.unit.key.endswith("/*") else view.param("virtual_host")
-    return Translation(_Scope(context, (*scope, *key), at, findings).objects(virtual_host))
+    return Translation(_Scope(context, (*scope, *front, *key), at, findings).objects(virtual_host))
 
 
 def _scope_key(hcm: xds.Message, scoped: xds.Message | None, findings: Findings) -> tuple[Expr, ...] | None:

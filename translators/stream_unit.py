@@ -34,7 +34,7 @@ _CLOSING = ("filter_chain_matcher", "api_listener")
 
 @dataclass(frozen=True, slots=True)
 class _Chain:
-    """A chain that can be served: what it matches and what happens to its connections."""
+    """A chain: what it matches and what happens to its connections; a closed one takes them from the others only."""
 
     name: str
     at: Where
@@ -78,15 +78,17 @@ def translate(view: UnitView, findings: Findings) -> Translation:
     if not is_served or not _is_bound(listener, at, findings):
         return Translation()
     clusters = view.references(xds.CLUSTER)
-    chains = [chain for chain in _chains(listener, clusters, at, findings) if not chain.draft.is_closed]
+    chains = _chains(listener, clusters, at, findings)
     routes: dict[str, EtcdObject] = {}
     for address, port in addresses:
         mapped = findings.policy.port_map.get(port, port)
         for claim in _disjoint(_claims(chains, address, mapped, findings), findings):
+            if claim.chain.draft.is_closed:
+                continue  # what it takes is nobody else's
             route = _stream_route(listener.name, claim)
             routes[route.key] = route
     objects = list(routes.values())
-    if any(chain.draft.needs_blackhole for chain in chains):
+    if any(chain.draft.needs_blackhole and not chain.draft.is_closed for chain in chains):
         objects.append(blackhole())
     return Translation(objects)
 

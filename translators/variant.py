@@ -177,12 +177,21 @@ def _l4(policy: LbPolicy, use: xds.Message | None) -> Variant:
     if use is None:
         return Variant(layer="l4")
     hash_on, hash_key = l4_hash(use.hash_policy) if policy.name in HASHES else ("", "")
-    idle = use.idle_timeout
     return Variant(
         layer="l4",
         retries=l4_retries(use),
         hash_on=hash_on,
         hash_key=hash_key,
-        idle_timeout_s=idle.seconds + idle.nanos / 1e9 if use.HasField("idle_timeout") else _DEFAULT_IDLE_TIMEOUT_S,
+        idle_timeout_s=_l4_idle_timeout_s(use),
         subset=_subset(policy, use),
     )
+
+
+def _l4_idle_timeout_s(use: xds.Message) -> float:
+    """Give how long a connection may be idle: the shortest that is set for any side, 0 where each is off."""
+    fields = ("idle_timeout", "downstream_idle_timeout", "upstream_idle_timeout")
+    chosen = [getattr(use, name) for name in fields if use.HasField(name)]
+    if not chosen:
+        return _DEFAULT_IDLE_TIMEOUT_S
+    seconds = [float(duration.seconds + duration.nanos / 1e9) for duration in chosen]
+    return min((one for one in seconds if one > 0), default=0.0)

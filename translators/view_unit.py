@@ -35,7 +35,7 @@ PLUGINS = (
     "traffic-split",
 )
 """HTTP plugins that translations use; a node without one of them would skip it silently (mapping.md section 1.8)."""
-STREAM_PLUGINS = ("limit-conn", "traffic-split")
+STREAM_PLUGINS = ("ip-restriction", "limit-conn", "traffic-split")
 _UDP = 1
 _MAX_PORT = 65535
 

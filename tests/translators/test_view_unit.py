@@ -37,7 +37,7 @@ def test_an_empty_view_needs_no_port():
         "plugins": list(PLUGINS),
         "router": "radixtree_host_uri",
         "ssl_listen": [],
-        "stream_plugins": ["limit-conn", "traffic-split"],
+        "stream_plugins": ["ip-restriction", "limit-conn", "traffic-split"],
         "stream_tcp": [],
         "stream_udp": [],
     }
