@@ -39,7 +39,9 @@ def listener_stub(listener: xds.Message) -> bytes:
     """Reduce a Listener to where it listens and to what kind of filters and sockets its chains have."""
     stub = copy_only(listener, *STUB_FIELDS)
     for listener_filter in listener.listener_filters:
-        stub.listener_filters.add(name=listener_filter.name)
+        reduced = stub.listener_filters.add(name=listener_filter.name)
+        if listener_filter.typed_config.type_url == xds.UDP_PROXY:
+            reduced.typed_config.type_url = xds.UDP_PROXY
     for chain in listener.filter_chains:
         _reduce_chain(chain, stub.filter_chains.add())
     if listener.HasField("default_filter_chain"):

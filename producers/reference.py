@@ -23,8 +23,11 @@ L4_USE_FIELDS = (
     "upstream_idle_timeout",
     "metadata_match",
 )
+UDP_PROXY = xds.UDP_PROXY.rpartition("/")[2]
+UDP_USE_FIELDS = ("cluster", "hash_policies", "idle_timeout")
 L7_USE_NAME = "l7"
 L4_USE_NAME = "l4"
+UDP_USE_NAME = "udp"
 
 
 ANY_CLUSTER: Final = ""
@@ -32,7 +35,7 @@ ANY_CLUSTER: Final = ""
 
 
 class Use(NamedTuple):
-    """A way to use a cluster, as canonical bytes of a reduced RouteAction or TcpProxy."""
+    """A way to use a cluster, as canonical bytes of a reduced RouteAction, TcpProxy or UdpProxyConfig."""
 
     cluster: str
     type_url: str
@@ -75,9 +78,12 @@ def of_virtual_host(virtual_host: xds.Message, mirrors: frozenset[str] = frozens
 
 
 def of_network_filters(messages: Iterator[xds.Message]) -> References:
-    """Collect what L4 filters refer to: TcpProxy with its use, any other message by its field `cluster`."""
+    """Collect what L4 filters refer to: TcpProxy and UdpProxyConfig with their use, others by a field `cluster`."""
     uses: set[Use] = set()
     for message in messages:
+        if (proxy := next(find(message, UDP_PROXY), None)) is not None:
+            uses.update(_udp_uses(proxy))
+            continue
         for part in descend(message):
             if part.DESCRIPTOR.full_name == TCP_PROXY:
                 uses.update(_l4_uses(part))
@@ -124,6 +130,14 @@ def _l4_uses(proxy: xds.Message) -> Iterator[Use]:
                 for key, value in struct.fields.items():
                     use.metadata_match.filter_metadata[namespace].fields[key].CopyFrom(value)
             yield _l4_use(use)
+
+
+def _udp_uses(proxy: xds.Message) -> Iterator[Use]:
+    names = {_named_cluster(part) for part in descend(proxy)} - {""}
+    for name in sorted(names):
+        use = copy_only(proxy, *UDP_USE_FIELDS)
+        use.cluster = name
+        yield Use(name, xds.UDP_PROXY, UDP_USE_NAME, body_of(use))
 
 
 def _l4_use(use: xds.Message) -> Use:

@@ -48,6 +48,7 @@ def read_backend(
     *,
     uses: list[xds.Message],
     secrets: dict[str, xds.Message],
+    is_udp: bool = False,
 ) -> Backend:
     """Read a cluster.
 
@@ -57,11 +58,12 @@ def read_backend(
         findings: receives the diagnostics.
         uses: the RouteActions that lead to it.
         secrets: the known secrets by name.
+        is_udp: a UDP listener leads to it, so its endpoints may be of UDP.
     """
     at = Where(xds.CLUSTER, cluster.name)
     draft = UpstreamDraft(cluster.name, policy=effective_policy(cluster))
     draft.is_closed = not dispatch.apply(cluster, draft, at, findings)
-    endpoints = _endpoints(assignment, draft, at, findings)
+    endpoints = _endpoints(assignment, draft, at, findings, is_udp=is_udp)
     draft.checks = with_probes(draft.checks, endpoints, assignment_place(assignment, cluster.name), findings)
     socket, endpoints, place = choose_socket(cluster, endpoints, at, findings)
     tls = read_upstream_tls(cluster, socket, place, findings, uses=uses, secrets=secrets)
@@ -75,11 +77,14 @@ def assignment_place(assignment: xds.Message | None, name: str) -> Where:
     return Where(xds.CLUSTER_LOAD_ASSIGNMENT, assignment.cluster_name if assignment is not None else name)
 
 
-def _endpoints(assignment: xds.Message | None, draft: UpstreamDraft, at: Where, findings: Findings) -> list[Endpoint]:
+def _endpoints(
+    assignment: xds.Message | None, draft: UpstreamDraft, at: Where, findings: Findings, *, is_udp: bool
+) -> list[Endpoint]:
     if _has_no_endpoints(assignment, draft):
         findings.report("EP-PENDING", at, value="no endpoints", severity=Severity.INFO, effect=_EMPTY, remedy=_FILL)
     if assignment is not None:
-        return read_endpoints(assignment, Where(xds.CLUSTER_LOAD_ASSIGNMENT, assignment.cluster_name), findings)
+        place = assignment_place(assignment, draft.name)
+        return read_endpoints(assignment, place, findings, is_udp=is_udp)
     if draft.discovery is Discovery.EDS:
         findings.report("EP-PENDING", at)
     return []

@@ -42,7 +42,7 @@ def translate(view: UnitView, findings: Findings) -> Translation:
 
     Args:
         view: SUBJECT Cluster without load_assignment, SUBJECT ClusterLoadAssignment if it is known, one USE per
-            distinct way routes (RouteAction) and TCP proxies (TcpProxy) use the cluster, REFERENCE Secrets; of an
+            distinct way routes (RouteAction) and proxies (TcpProxy, UdpProxyConfig) use it, REFERENCE Secrets; of an
             aggregate, REFERENCE Clusters and ClusterLoadAssignments of its members, in its order, by their names.
         findings: receives the diagnostics.
 
@@ -65,7 +65,8 @@ def _backend(cluster: xds.Message, view: UnitView, at: Where, findings: Findings
     uses = [use for _, use in view.all(Role.USE, xds.ROUTE_ACTION)]
     secrets = view.references(xds.SECRET)
     assignment = view.subject(xds.CLUSTER_LOAD_ASSIGNMENT)
-    own = read_backend(cluster, _assignment(cluster, assignment), findings, uses=uses, secrets=secrets)
+    is_udp = bool(view.all(Role.USE, xds.UDP_PROXY))
+    own = read_backend(cluster, _assignment(cluster, assignment), findings, uses=uses, secrets=secrets, is_udp=is_udp)
     if own.draft.discovery is not Discovery.AGGREGATE:
         return own
     members, assignments = view.references(xds.CLUSTER), view.references(xds.CLUSTER_LOAD_ASSIGNMENT)
@@ -77,7 +78,9 @@ def _backend(cluster: xds.Message, view: UnitView, at: Where, findings: Findings
     if not leaves:
         findings.report("CL-TYPE", at.field("cluster_type"), value="an aggregate of no cluster that has endpoints")
     backends = [
-        read_backend(member, _assignment(member, assignments.get(name)), findings, uses=uses, secrets=secrets)
+        read_backend(
+            member, _assignment(member, assignments.get(name)), findings, uses=uses, secrets=secrets, is_udp=is_udp
+        )
         for name, member in leaves.items()
     ]
     return joined(own, backends, at, findings)
@@ -93,6 +96,7 @@ def _variants(view: UnitView, cluster: xds.Message) -> list[Variant]:
     found = {variant_of(cluster, use, "l7") for _, use in view.all(Role.USE, xds.ROUTE_ACTION)}
     if speaks_both(cluster):
         found |= {replace(variant, is_grpc=True) for variant in found}
+    found |= {variant_of(cluster, use, "udp") for _, use in view.all(Role.USE, xds.UDP_PROXY)}
     found |= {variant_of(cluster, use, "l4") for _, use in view.all(Role.USE, xds.TCP_PROXY)}
     return sorted(found, key=lambda variant: variant.canonical())
 
@@ -158,6 +162,8 @@ class _Writer:
         return int(assignment.policy.overprovisioning_factor.value)
 
     def _scheme(self, variant: Variant) -> str:
+        if variant.layer == "udp":
+            return "udp"
         if variant.layer == "l4":
             return "tls" if self.backend.tls.is_used else "tcp"
         is_grpc = self.backend.draft.is_http2 or variant.is_grpc
@@ -165,7 +171,7 @@ class _Writer:
 
     def _timeout(self, variant: Variant) -> dict[str, float]:
         io_s: float = L7_TIMEOUT_S
-        if variant.layer == "l4":
+        if variant.layer != "l7":
             io_s = variant.idle_timeout_s if variant.idle_timeout_s > 0 else UNBOUNDED_S
         return {"connect": self.backend.draft.connect_timeout_s, "read": io_s, "send": io_s}
 

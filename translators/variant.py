@@ -24,13 +24,14 @@ from translators.mappings.cluster.retry_policy import l4_retries, l7_retries, l7
 if TYPE_CHECKING:
     from schemas.records import EtcdObject
 
-Layer = Literal["l7", "l4"]
+Layer = Literal["l7", "l4", "udp"]
 BLACKHOLE_ID = "xds-blackhole"
 HTTP_PROTOCOL_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _SUBSET_METADATA = "envoy.lb"
 _PLUGIN_HOST = re.compile(r"[0-9a-zA-Z.-]+(?::\d{1,5})?\Z")
 _UPSTREAM_HOST = re.compile(r"[0-9a-zA-Z._\[\]:-]+\Z")
 _DEFAULT_IDLE_TIMEOUT_S = 3600.0
+_DEFAULT_UDP_IDLE_TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class Variant:
     """One way to use a cluster.
 
     Attributes:
-        layer: `l7` for routes, `l4` for stream routes.
+        layer: `l7` for routes, `l4` for stream routes of TCP, `udp` for those of UDP.
         retries: tries after the first one.
         retry_timeout_s: bounds all tries together; 0 = unbounded.
         hash_on: where the key of consistent hashing comes from, as in upstream.hash_on; empty = no hashing.
@@ -70,7 +71,7 @@ class Variant:
     def summary(self) -> str:
         """Give a short form for people, e.g. `r2,header:x-user`; empty for the default variant."""
         parts = [
-            "l4" if self.layer == "l4" else "",
+            self.layer if self.layer != "l7" else "",
             f"r{self.retries}" if self.retries else "",
             f"{self.hash_on}:{self.hash_key}" if self.hash_on else "",
             f"host:{self.upstream_host}" if self.upstream_host else "",
@@ -86,12 +87,15 @@ def variant_of(cluster: xds.Message | None, use: xds.Message | None, layer: Laye
 
     Args:
         cluster: envoy.config.cluster.v3.Cluster, endpoints not needed; None counts as one with default settings.
-        use: `l7`: a RouteAction reduced by schemas.uses.reduce_use; `l4`: a TcpProxy; None = nothing special.
+        use: `l7`: a RouteAction reduced by schemas.uses.reduce_use; `l4`: a TcpProxy; `udp`: a UdpProxyConfig; None =
+            nothing special.
         layer: who uses it.
     """
     policy = effective_policy(cluster) if cluster is not None else LbPolicy("ROUND_ROBIN")
     if layer == "l4":
         return _l4(policy, use)
+    if layer == "udp":
+        return _udp(policy, use)
     defaults = http_protocol_options(cluster)
     hash_on, hash_key = "", ""
     if policy.name in HASHES:
@@ -195,3 +199,12 @@ def _l4_idle_timeout_s(use: xds.Message) -> float:
         return _DEFAULT_IDLE_TIMEOUT_S
     seconds = [float(duration.seconds + duration.nanos / 1e9) for duration in chosen]
     return min((one for one in seconds if one > 0), default=0.0)
+
+
+def _udp(policy: LbPolicy, use: xds.Message | None) -> Variant:
+    is_hashed = use is not None and policy.name in HASHES
+    hash_on, hash_key = l4_hash(use.hash_policies) if use is not None and is_hashed else ("", "")
+    idle_timeout_s = _DEFAULT_UDP_IDLE_TIMEOUT_S
+    if use is not None and use.HasField("idle_timeout"):
+        idle_timeout_s = float(use.idle_timeout.seconds + use.idle_timeout.nanos / 1e9)
+    return Variant(layer="udp", hash_on=hash_on, hash_key=hash_key, idle_timeout_s=idle_timeout_s)

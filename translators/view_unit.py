@@ -144,7 +144,8 @@ def _want_udp(listener: xds.Message, at: Where, port: _Port, findings: Findings)
         port.has_http3 = True
         return
     port.udp.append(at)
-    findings.report("LST-ADDR", at, value="UDP", effect="the UDP listener is not served")
+    if all(listed.typed_config.type_url != xds.UDP_PROXY for listed in listener.listener_filters):
+        findings.report("LST-ADDR", at, value="UDP", effect="the UDP listener is not served")
 
 
 def _want_tcp(listener: xds.Message, at: Where, port: _Port) -> None:

@@ -110,16 +110,25 @@ def test_l4_uses_are_reduced_tcp_proxies():
     assert (use.stat_prefix, len(use.access_log)) == ("", 0)
 
 
+def test_a_udp_proxy_uses_its_cluster_in_its_own_way():
+    scene = Scene()
+    udp = {"@type": xds.UDP_PROXY, "stat_prefix": "s", "cluster": "dns", "idle_timeout": "9s"}
+    scene.say(listener("l", listener_filters=[{"name": "udp", "typed_config": udp}]), cluster("dns"))
+    [use] = uses(scene, "dns", xds.UDP_PROXY)
+    assert (use.cluster, use.idle_timeout.seconds, use.stat_prefix) == ("dns", 9, "")
+    assert uses(scene, "dns", xds.TCP_PROXY) == []
+
+
 def test_another_l4_filter_uses_the_cluster_it_names():
     scene = Scene()
-    udp = {
-        "@type": "type.googleapis.com/envoy.extensions.filters.udp.udp_proxy.v3.UdpProxyConfig",
+    redis = {
+        "@type": "type.googleapis.com/envoy.extensions.filters.network.redis_proxy.v3.RedisProxy",
         "stat_prefix": "s",
-        "cluster": "dns",
+        "prefix_routes": {"catch_all_route": {"cluster": "cache"}},
     }
-    scene.say(listener("l", listener_filters=[{"name": "udp", "typed_config": udp}]), cluster("dns"))
-    [use] = uses(scene, "dns", xds.TCP_PROXY)
-    assert use.cluster == "dns"
+    scene.say(listener("l", {"filters": [{"name": "redis", "typed_config": redis}]}), cluster("cache"))
+    [use] = uses(scene, "cache", xds.TCP_PROXY)
+    assert use.cluster == "cache"
 
 
 def test_secrets_of_the_clusters_tls_go_along_as_soon_as_they_are_known():

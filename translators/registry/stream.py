@@ -8,6 +8,8 @@ from translators.registry.row import Diagnosed, Fidelity, Handled, Ignored, Row,
 _NETWORK = "envoy.extensions.filters.network"
 _TCP = f"{_NETWORK}.tcp_proxy.v3.TcpProxy"
 _RBAC = f"{_NETWORK}.rbac.v3.RBAC"
+_UDP = "envoy.extensions.filters.udp.udp_proxy.v3.UdpProxyConfig"
+_UNSERVED = "the UDP listener is not served"
 _LIMIT = f"{_NETWORK}.connection_limit.v3.ConnectionLimit"
 _STATISTICS = "statistics of Envoy"
 _LIMITERS = (
@@ -50,6 +52,13 @@ ROWS: tuple[Row, ...] = (
     *diagnosed(_TCP, "L4-FEATURE", "max_downstream_connection_duration", "proxy_protocol_tlvs"),
     *diagnosed(_TCP, "L4-FEATURE", "max_downstream_connection_duration_jitter_percentage", "upstream_connect_mode"),
     *diagnosed(_TCP, "L4-FEATURE", "max_early_data_bytes"),
+    *handled(_UDP, "cluster", "idle_timeout", "hash_policies"),
+    Handled(f"{_UDP}.matcher", fidelity=Fidelity.APPROXIMATED, codes=("LST-MATCHER",)),
+    *ignored(_UDP, _STATISTICS, "stat_prefix"),
+    *ignored(_UDP, "no access log is written", "access_log_options"),
+    *diagnosed(_UDP, "OBS-ALS", "access_log", "proxy_access_log"),
+    *diagnosed(_UDP, "L4-FEATURE", "session_filters", "tunneling_config", restricts=True, effect=_UNSERVED),
+    *diagnosed(_UDP, "L4-FEATURE", "use_original_src_ip", "upstream_socket_config", "use_per_packet_load_balancing"),
     Handled(_LIMIT, connection_limit.apply, Fidelity.APPROXIMATED, codes=("L4-FEATURE",)),
     *handled(_LIMIT, "max_connections"),
     *ignored(_LIMIT, _STATISTICS, "stat_prefix"),

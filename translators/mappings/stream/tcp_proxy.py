@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from schemas import xds
     from translators.chain_draft import ChainDraft
     from translators.findings import Findings
+    from translators.variant import Layer
     from translators.where import Where
 
 MAX_SPLIT_CLUSTERS = 20
@@ -71,11 +72,13 @@ def _split(weights: dict[str, int]) -> dict[str, Any]:
     return {"rules": [{"weighted_upstreams": shares}]}
 
 
-def upstream_of(proxy: xds.Message, name: str, draft: ChainDraft, at: Where, findings: Findings) -> str:
-    """Give the upstream of a cluster as a TcpProxy uses it; the one without nodes for a cluster that does not exist."""
+def upstream_of(
+    proxy: xds.Message, name: str, draft: ChainDraft, at: Where, findings: Findings, *, layer: Layer = "l4"
+) -> str:
+    """Give the upstream of a cluster as a proxy uses it; the one without nodes for a cluster that does not exist."""
     cluster = draft.clusters.get(name)
     if cluster is None:
         findings.report("RA-CLUSTER-UNKNOWN", at, value=name, effect="connections of the chain are closed")
         draft.needs_blackhole = True
         return BLACKHOLE_ID
-    return upstream_id(name, variant_of(cluster, proxy, "l4"))
+    return upstream_id(name, variant_of(cluster, proxy, layer))
