@@ -223,9 +223,9 @@ class Forwarding:
         upstream = upstream_of(name, self._action, self._context, at, self._findings, weighted=weighted)
         if upstream == BLACKHOLE_ID and not_found_status(self._action) != UNAVAILABLE:
             return [self._unknown(filters, weighted)]
-        draft = replace(self._draft)
+        draft = self._draft
         if weighted is not None and weighted.host_rewrite_literal:
-            draft.host = ""
+            draft = replace(draft, host="")
             rewrite_host(self._action, weighted, draft, at.field("host_rewrite_literal"), self._findings)
         plugins = self._plugins(filters, weighted, {"UPSTREAM_CLUSTER": name, "UPSTREAM_CLUSTER_RAW": name}, draft)
         part = self._part(upstream, [name], plugins)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
@@ -114,6 +115,7 @@ def variant_of(cluster: xds.Message | None, use: xds.Message | None, layer: Laye
     )
 
 
+@lru_cache(maxsize=4096)
 def upstream_id(cluster_name: str, variant: Variant) -> str:
     """Give the id of the upstream of a cluster's variant."""
     return object_id("upstreams", cluster_name, cluster_name, variant.canonical())

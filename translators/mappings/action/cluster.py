@@ -51,7 +51,7 @@ def upstream_of(
         findings.report("RA-CLUSTER-UNKNOWN", at, value=name, effect=_effect(action))
         return BLACKHOLE_ID
     variant = variant_of(cluster, reduce_use(action, context.virtual_host, weighted), "l7")
-    return upstream_id(name, replace(variant, is_grpc=is_grpc))
+    return upstream_id(name, replace(variant, is_grpc=True) if is_grpc else variant)
 
 
 def not_found_status(action: xds.Message) -> int:

@@ -90,14 +90,12 @@ def _in_force(
         options = http_protocol_options(cluster)
         if options is not None and options.request_mirror_policies:
             return options.request_mirror_policies, at.field("cluster")
-    levels = [(action, at)]
-    if context.virtual_host is not None:
-        levels.append((context.virtual_host, level_place(context.virtual_host, at)))
-    levels.append((context.route_config, Where(at.type_url, at.name)))
-    for level, place in levels:
-        if level.request_mirror_policies:
-            return level.request_mirror_policies, place
-    return (), at
+    if action.request_mirror_policies:
+        return action.request_mirror_policies, at
+    virtual_host = context.virtual_host
+    if virtual_host is not None and virtual_host.request_mirror_policies:
+        return virtual_host.request_mirror_policies, level_place(virtual_host, at)
+    return context.route_config.request_mirror_policies, Where(at.type_url, at.name)
 
 
 def _plugin(
