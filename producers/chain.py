@@ -28,6 +28,15 @@ class TLSFacts(NamedTuple):
     secrets: frozenset[str]
 
 
+class ScopedFacts(NamedTuple):
+    """The scopes of a chain: what requests say decides which RouteConfiguration routes them."""
+
+    name: str
+    """Names the route configuration of the requests of no scope, which has no routes."""
+    inline: dict[str, xds.Message] | None
+    """ScopedRouteConfigurations in the HttpConnectionManager by name; None when SRDS delivers them."""
+
+
 class HTTPFacts(NamedTuple):
     """A chain that ends in an HttpConnectionManager."""
 
@@ -37,6 +46,8 @@ class HTTPFacts(NamedTuple):
     """None when the route configuration is chosen per request (scoped routes)."""
     inline: xds.Message | None
     """The RouteConfiguration inside the HttpConnectionManager."""
+    scoped: ScopedFacts | None = None
+    """The scopes, when the route configuration is chosen per request."""
 
 
 class ChainFacts(NamedTuple):
@@ -124,7 +135,15 @@ def _http(listener: xds.Message, frame: xds.Message, chain_id: str, chain: xds.M
     if hcm is None:
         return None
     table, inline = _table(listener.name, chain_id, hcm)
-    return HTTPFacts(body_of(_reduced_listener(listener, frame, index)), table, inline)
+    scoped = _scoped(hcm.scoped_routes) if hcm.WhichOneof("route_specifier") == "scoped_routes" else None
+    return HTTPFacts(body_of(_reduced_listener(listener, frame, index)), table, inline, scoped)
+
+
+def _scoped(routes: xds.Message) -> ScopedFacts:
+    if routes.WhichOneof("config_specifier") != "scoped_route_configurations_list":
+        return ScopedFacts(routes.name, None)
+    listed = routes.scoped_route_configurations_list.scoped_route_configurations
+    return ScopedFacts(routes.name, {one.name: one for one in listed})
 
 
 def _table(listener: str, chain_id: str, hcm: xds.Message) -> tuple[TableKey | None, xds.Message | None]:
@@ -167,6 +186,9 @@ def _stub(chain: xds.Message) -> xds.Message:
 
 def _clear_routes(hcm: xds.Message) -> None:
     hcm.ClearField("route_config")
+    hcm.scoped_routes.ClearField("scoped_route_configurations_list")
+    if not hcm.scoped_routes.ListFields():
+        hcm.ClearField("scoped_routes")
 
 
 def _reduce_tls(context: xds.Message) -> None:

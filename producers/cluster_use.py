@@ -29,6 +29,7 @@ class ClusterUse:
     def __init__(self) -> None:
         self._named: Relation[User, str] = Relation()
         self._uses: Relation[User, Use] = Relation()
+        self._mirrors: Relation[User, str] = Relation()
         self._distinct: dict[str, set[Use]] = {}
 
     def replace(self, user: User, references: References) -> set[str]:
@@ -38,6 +39,7 @@ class ClusterUse:
             The clusters whose distinct uses are others than before.
         """
         self._named.replace(user, references.clusters)
+        self._mirrors.replace(user, references.mirrors)
         flipped = self._uses.replace(user, references.uses)
         for use in flipped:
             uses = self._distinct.setdefault(use.cluster, set())
@@ -49,6 +51,10 @@ class ClusterUse:
     def users(self, cluster: str) -> frozenset[User]:
         """Give who names a cluster."""
         return self._named.owners(cluster)
+
+    def mirroring(self, cluster: str) -> frozenset[User]:
+        """Give who sends copies of requests to a cluster."""
+        return self._mirrors.owners(cluster)
 
     def distinct(self, cluster: str) -> AbstractSet[Use]:
         """Give the distinct uses of a cluster."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from producers.cut_cluster import cut_cluster, cut_secrets
+from producers.cut_cluster import cut_cluster, cut_secrets, nameable
 from producers.cut_http import chosen_virtual_hosts, cut_references, cut_route_configuration, reference_clusters
 from producers.cut_view import cut_view
 from producers.image import ResourceKey
+from producers.reference import ANY_CLUSTER
+from producers.route_index import Scope
 from schemas import xds
 from schemas.records import Resource, Role, UnitKind
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from producers.index import Index
+    from producers.route_source import RouteSource
     from producers.unit_key import UnitName
 
     Resources = tuple[Resource, ...] | None
@@ -39,10 +42,12 @@ def _secret(name: UnitName, index: Index) -> Resources:
 
 
 def _cluster(name: UnitName, index: Index) -> Resources:
-    facts = index.clusters.get(name.parts[0])
-    if facts is None:
+    if name.parts[0] not in index.clusters:
         return None
-    return cut_cluster(name.parts[0], facts, index.image, index.cluster_use.distinct(name.parts[0]))
+    uses = set(index.cluster_use.distinct(name.parts[0]))
+    if nameable(index.clusters) is not None:
+        uses |= {use._replace(cluster=name.parts[0]) for use in index.cluster_use.distinct(ANY_CLUSTER)}
+    return cut_cluster(name.parts[0], index.clusters, index.image, uses)
 
 
 def _tls(name: UnitName, index: Index) -> Resources:
@@ -56,23 +61,28 @@ def _tls(name: UnitName, index: Index) -> Resources:
 
 
 def _http(name: UnitName, index: Index) -> Resources:
-    listener, chain_id, route_configuration, virtual_host = name.parts
-    facts = index.listeners.get(listener)
-    chain = None if facts is None else facts.chains.get(chain_id)
-    if chain is None or chain.http is None or chain.http.table is None:
-        return None
-    table = index.routes.tables.get(chain.http.table)
-    if table is None or chain.http.table.name != route_configuration:
+    scope = Scope(*name.scope)
+    listener, (route_configuration, virtual_host) = scope.listener, name.parts[-2:]
+    source = index.sources.get(scope)
+    table = None if source is None else index.routes.tables.get(source.table)
+    if source is None or table is None or source.table.name != route_configuration:
         return None
     chosen = chosen_virtual_hosts(table, None if name.is_any_host else virtual_host)
     if chosen is None:
         return None
     return (
-        Resource(Role.SUBJECT, xds.LISTENER, listener, chain.http.listener_body),
+        Resource(Role.SUBJECT, xds.LISTENER, listener, source.listener_body),
         cut_route_configuration(table, chosen, takes_any_host=name.is_any_host),
-        *cut_references(chosen, index.clusters),
+        *_scope(scope, source),
+        *cut_references(chosen, index.clusters, index.image),
         *_siblings(listener, index),
     )
+
+
+def _scope(scope: Scope, source: RouteSource) -> list[Resource]:
+    if not source.scope_body:
+        return []
+    return [Resource(Role.SUBJECT, xds.SCOPED_ROUTE_CONFIGURATION, scope.name, source.scope_body)]
 
 
 def _siblings(listener: str, index: Index) -> list[Resource]:
@@ -91,7 +101,7 @@ def _stream(name: UnitName, index: Index) -> Resources:
 def _view(_: UnitName, index: Index) -> Resources:
     awaited = {ResourceKey(xds.ROUTE_CONFIGURATION, name) for name in index.awaited()}
     stubs = ((listener, facts.stub) for listener, facts in index.listeners.items())
-    return cut_view(stubs, index.others | awaited, index.routes.idle())
+    return cut_view(stubs, index.others | index.idle_scopes() | awaited, index.routes.idle())
 
 
 CUTS: dict[UnitKind, Callable[[UnitName, Index], Resources]] = {

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from producers.reference import secrets_of
-from producers.traversal import body_of, copy_only, copy_without, rewrite
+import msgspec
+
+from producers.endpoints import is_usable
+from producers.reference import mirrors_of, secrets_of
+from producers.traversal import body_of, copy_only, copy_without, find, rewrite
 from schemas import xds
 from schemas.records import Resource, Role
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from producers.image import Image
     from producers.reference import Use
 
 COMMON_TLS_CONTEXT = "envoy.extensions.transport_sockets.tls.v3.CommonTlsContext"
+AGGREGATE_CLUSTER: Final = "envoy.extensions.clusters.aggregate.v3.ClusterConfig"
+MAX_NAMEABLE: Final = 64
+"""A route that takes its cluster from a header becomes one route per cluster (mapping.md section 5.6)."""
+HTTP_PROTOCOL_OPTIONS: Final = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 PUBLIC_TLS_FIELDS = ("tls_params", "alpn_protocols")
 
 
@@ -31,6 +38,10 @@ class ClusterFacts(NamedTuple):
     inline: Resource | None
     """The ClusterLoadAssignment inside the Cluster, unless EDS delivers one."""
     secrets: frozenset[str]
+    members: tuple[str, ...]
+    """The clusters that an aggregate cluster is made of, in its order; empty for any other."""
+    mirrors: frozenset[str]
+    """The clusters that get copies of its requests, by its HttpProtocolOptions."""
 
 
 def read_cluster(cluster: xds.Message) -> ClusterFacts:
@@ -45,20 +56,101 @@ def read_cluster(cluster: xds.Message) -> ClusterFacts:
         assignment=(cluster.eds_cluster_config.service_name or cluster.name) if is_eds else "",
         inline=None if is_eds or not cluster.HasField("load_assignment") else _inline(cluster),
         secrets=secrets_of(cluster),
+        members=_members(cluster),
+        mirrors=frozenset().union(*map(mirrors_of, find(cluster, HTTP_PROTOCOL_OPTIONS))),
     )
 
 
-def cut_cluster(name: str, facts: ClusterFacts, image: Image, uses: Iterable[Use]) -> tuple[Resource, ...]:
-    """Give the resources of a cluster's unit."""
+def cut_cluster(
+    name: str, clusters: Mapping[str, ClusterFacts], image: Image, uses: Iterable[Use]
+) -> tuple[Resource, ...]:
+    """Give the resources of a cluster's unit.
+
+    Args:
+        name: of the cluster, which is known.
+        clusters: all known clusters; an aggregate's unit carries its members, each with its endpoints by its name.
+        image: the image.
+        uses: the distinct uses of the cluster.
+    """
+    facts = clusters[name]
     resources = [Resource(Role.SUBJECT, xds.CLUSTER, name, facts.body)]
-    assignment = image.get(xds.CLUSTER_LOAD_ASSIGNMENT, facts.assignment) if facts.assignment else None
+    assignment = assignment_of(facts, image)
     if assignment is not None:
-        resources.append(Resource(Role.SUBJECT, xds.CLUSTER_LOAD_ASSIGNMENT, facts.assignment, assignment.body))
-    elif facts.inline is not None:
-        resources.append(facts.inline)
+        resources.append(msgspec.structs.replace(assignment, role=Role.SUBJECT))
     ordered = sorted(uses, key=lambda use: (use.type_url, use.body))
     resources.extend(Resource(Role.USE, use.type_url, use.name, use.body) for use in ordered)
-    return (*resources, *cut_secrets(facts.secrets, image))
+    members = flat_members(name, clusters)
+    for member in members:
+        resources.extend(_cut_member(member, clusters[member], image))
+    secrets = facts.secrets.union(*(clusters[member].secrets for member in members))
+    return (*resources, *cut_secrets(secrets, image))
+
+
+def nameable(clusters: Mapping[str, ClusterFacts]) -> frozenset[str] | None:
+    """Give the clusters that a header of a request may name; None when they are too many for a route each."""
+    return frozenset(clusters) if len(clusters) <= MAX_NAMEABLE else None
+
+
+def flat_members(name: str, clusters: Mapping[str, ClusterFacts]) -> list[str]:
+    """Give the known members of an aggregate and, behind each, its own; empty for any other cluster."""
+    found: dict[str, None] = {}
+    waiting, seen = list(reversed(clusters[name].members)), {name}
+    while waiting:
+        member = waiting.pop()
+        if member in seen or member not in clusters:
+            continue
+        seen.add(member)
+        found[member] = None
+        waiting.extend(reversed(clusters[member].members))
+    return list(found)
+
+
+def assignment_of(facts: ClusterFacts, image: Image) -> Resource | None:
+    """Give the ClusterLoadAssignment of a cluster, as far as it is known."""
+    entry = image.get(xds.CLUSTER_LOAD_ASSIGNMENT, facts.assignment) if facts.assignment else None
+    if entry is not None:
+        return Resource(Role.REFERENCE, xds.CLUSTER_LOAD_ASSIGNMENT, facts.assignment, entry.body)
+    return facts.inline
+
+
+def cut_mirror(name: str, facts: ClusterFacts, image: Image) -> Resource | None:
+    """Give one endpoint of a cluster that gets copies of requests: the first usable one.
+
+    APISIX mirrors to one static host. Only that endpoint goes along, so that the others may change.
+    """
+    assignment = assignment_of(facts, image)
+    if assignment is None:
+        return None
+    message = xds.parse(assignment.type_url, assignment.body)
+    reduced = type(message)(cluster_name=name)
+    for locality in sorted(message.endpoints, key=lambda locality: locality.priority):
+        for endpoint in locality.lb_endpoints:
+            if is_usable(endpoint):
+                group = reduced.endpoints.add()
+                group.CopyFrom(copy_only(locality, "metadata"))
+                chosen = group.lb_endpoints.add()
+                chosen.CopyFrom(copy_only(endpoint, "metadata"))
+                is_named = endpoint.WhichOneof("host_identifier") == "endpoint_name"
+                named = message.named_endpoints.get(endpoint.endpoint_name) if is_named else endpoint.endpoint
+                chosen.endpoint.CopyFrom(named)
+                return Resource(Role.REFERENCE, xds.CLUSTER_LOAD_ASSIGNMENT, name, body_of(reduced))
+    return None
+
+
+def _cut_member(name: str, facts: ClusterFacts, image: Image) -> list[Resource]:
+    member = Resource(Role.REFERENCE, xds.CLUSTER, name, facts.body)
+    assignment = assignment_of(facts, image)
+    if assignment is None:
+        return [member]
+    return [member, msgspec.structs.replace(assignment, role=Role.REFERENCE, name=name)]
+
+
+def _members(cluster: xds.Message) -> tuple[str, ...]:
+    if cluster.WhichOneof("cluster_discovery_type") != "cluster_type":
+        return ()
+    config = xds.unpack(cluster.cluster_type.typed_config)
+    is_aggregate = config is not None and config.DESCRIPTOR.full_name == AGGREGATE_CLUSTER
+    return tuple(config.clusters) if is_aggregate and config is not None else ()
 
 
 def cut_secrets(names: Iterable[str], image: Image) -> list[Resource]:

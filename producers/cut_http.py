@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from producers.cut_cluster import cut_mirror, nameable
+from producers.reference import ANY_CLUSTER
 from producers.route_table import is_any_host
 from producers.traversal import body_of, copy_without
 from schemas import xds
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from producers.cut_cluster import ClusterFacts
+    from producers.image import Image
     from producers.route_table import RouteTable, VirtualHostFacts
 
 
@@ -43,9 +46,25 @@ def cut_route_configuration(table: RouteTable, chosen: Iterable[VirtualHostFacts
     return Resource(Role.SUBJECT, xds.ROUTE_CONFIGURATION, table.message.name, body_of(reduced))
 
 
-def cut_references(chosen: Iterable[VirtualHostFacts], clusters: dict[str, ClusterFacts]) -> list[Resource]:
-    """Give the clusters that virtual hosts name and that are known."""
-    return reference_clusters({name for facts in chosen for name in facts.references.clusters}, clusters)
+def cut_references(
+    chosen: Iterable[VirtualHostFacts], clusters: dict[str, ClusterFacts], image: Image
+) -> list[Resource]:
+    """Give the clusters that virtual hosts name and that are known, and an endpoint of each that gets copies.
+
+    Where requests name the cluster, all go along; of too many, a stub without a name instead.
+    """
+    references = [facts.references for facts in chosen]
+    named = {name for found in references for name in found.clusters}
+    stubs: list[Resource] = []
+    if ANY_CLUSTER in named:
+        candidates = nameable(clusters)
+        named |= candidates or set()
+        stubs = [] if candidates is not None else [Resource(Role.SIBLING, xds.CLUSTER, ANY_CLUSTER, b"")]
+    mirrors = {name for found in references for name in found.mirrors}
+    mirrors.update(*(clusters[name].mirrors for name in named if name in clusters))
+    targets = [cut_mirror(name, clusters[name], image) for name in sorted(mirrors) if name in clusters]
+    found_targets = [target for target in targets if target is not None]
+    return [*reference_clusters(named | mirrors, clusters), *found_targets, *stubs]
 
 
 def reference_clusters(names: Iterable[str], clusters: dict[str, ClusterFacts]) -> list[Resource]:

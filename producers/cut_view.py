@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from producers.chain import HCM
 from producers.traversal import body_of, copy_only
 from schemas import xds
 from schemas.records import Resource, Role
@@ -15,7 +14,14 @@ if TYPE_CHECKING:
     from producers.image import ResourceKey
 
 CUT_TYPES = frozenset(
-    {xds.LISTENER, xds.ROUTE_CONFIGURATION, xds.CLUSTER, xds.CLUSTER_LOAD_ASSIGNMENT, xds.SECRET},
+    {
+        xds.LISTENER,
+        xds.ROUTE_CONFIGURATION,
+        xds.SCOPED_ROUTE_CONFIGURATION,
+        xds.CLUSTER,
+        xds.CLUSTER_LOAD_ASSIGNMENT,
+        xds.SECRET,
+    },
 )
 """Types whose resources are in units of other kinds."""
 STUB_FIELDS = (
@@ -33,7 +39,9 @@ def listener_stub(listener: xds.Message) -> bytes:
     """Reduce a Listener to where it listens and to what kind of filters and sockets its chains have."""
     stub = copy_only(listener, *STUB_FIELDS)
     for listener_filter in listener.listener_filters:
-        stub.listener_filters.add(name=listener_filter.name)
+        reduced = stub.listener_filters.add(name=listener_filter.name)
+        if listener_filter.typed_config.type_url == xds.UDP_PROXY:
+            reduced.typed_config.type_url = xds.UDP_PROXY
     for chain in listener.filter_chains:
         _reduce_chain(chain, stub.filter_chains.add())
     if listener.HasField("default_filter_chain"):
@@ -73,11 +81,4 @@ def _reduce_chain(chain: xds.Message, stub: xds.Message) -> None:
     if chain.HasField("transport_socket"):
         stub.transport_socket.name = chain.transport_socket.name
     for network_filter in chain.filters:
-        reduced = stub.filters.add(name=network_filter.name)
-        if network_filter.typed_config.type_url.rpartition("/")[2] == HCM:
-            hcm = xds.unpack(network_filter.typed_config)
-            if hcm is not None and hcm.WhichOneof("route_specifier") == "scoped_routes":
-                flag = type(hcm)()
-                flag.scoped_routes.name = hcm.scoped_routes.name
-                flag.scoped_routes.SetInParent()
-                reduced.typed_config.CopyFrom(xds.pack(flag))
+        stub.filters.add(name=network_filter.name)

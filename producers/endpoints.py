@@ -23,7 +23,7 @@ def usable_endpoints(unit: Unit) -> Resource | None:
         return None
     message = xds.message_class(xds.CLUSTER_LOAD_ASSIGNMENT).FromString(assignment.body)
     endpoints = (endpoint for locality in message.endpoints for endpoint in locality.lb_endpoints)
-    return assignment if any(_is_usable(endpoint) for endpoint in endpoints) else None
+    return assignment if any(is_usable(endpoint) for endpoint in endpoints) else None
 
 
 def wants_endpoints(unit: Unit) -> bool:
@@ -49,6 +49,7 @@ def _assignment(unit: Unit) -> Resource | None:
     return next(found, None)
 
 
-def _is_usable(endpoint: xds.Message) -> bool:
+def is_usable(endpoint: xds.Message) -> bool:
+    """Tell whether Envoy would send anything to an LbEndpoint, by what discovery says of its health."""
     status = endpoint.DESCRIPTOR.fields_by_name["health_status"].enum_type.values_by_number.get(endpoint.health_status)
     return status is None or status.name not in UNUSABLE

@@ -7,21 +7,25 @@ from typing import TYPE_CHECKING
 from producers.cluster_use import NOTHING, ClusterUse, User
 from producers.cut_cluster import read_cluster
 from producers.cut_view import CUT_TYPES
+from producers.image import ResourceKey
 from producers.listener import read_listener
+from producers.reference import ANY_CLUSTER
 from producers.relation import Relation
 from producers.route_index import RouteIndex, Scope
+from producers.route_source import read_scope, read_sources
 from producers.route_table import TableKey, read_table
 from producers.unit_key import UnitName
 from schemas import xds
 from schemas.records import UnitKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
-    from producers.chain import ChainFacts, TLSFacts
+    from producers.chain import ChainFacts, HTTPFacts, TLSFacts
     from producers.cut_cluster import ClusterFacts
-    from producers.image import Delta, Image, ResourceKey
+    from producers.image import Delta, Image
     from producers.listener import ListenerFacts
+    from producers.route_source import RouteSource
 
 
 class Index:
@@ -34,10 +38,15 @@ class Index:
         self.listeners: dict[str, ListenerFacts] = {}
         self.contexts: dict[str, dict[Scope, TLSFacts]] = {}
         self.others: set[ResourceKey] = set()
+        self.sources: dict[Scope, RouteSource] = {}
+        self._scoped_routes: dict[str, xds.Message] = {}
+        self._scoped_chains: dict[Scope, HTTPFacts] = {}
         self.cluster_use = ClusterUse()
         self.routes = RouteIndex(self.cluster_use)
         self._assignments: Relation[str, str] = Relation()
         self._cluster_secrets: Relation[str, str] = Relation()
+        self._members: Relation[str, str] = Relation()
+        self._mirrors: Relation[str, str] = Relation()
         self._context_secrets: Relation[Scope, str] = Relation()
         self._ports: Relation[str, int] = Relation()
         self._replays: dict[str, Callable[[str], set[UnitName]]] = {
@@ -46,6 +55,7 @@ class Index:
             xds.CLUSTER_LOAD_ASSIGNMENT: self._replay_assignment,
             xds.ROUTE_CONFIGURATION: self._replay_route_configuration,
             xds.LISTENER: self._replay_listener,
+            xds.SCOPED_ROUTE_CONFIGURATION: self._replay_scoped_routes,
         }
 
     def replay(self, delta: Delta) -> set[UnitName]:
@@ -56,6 +66,8 @@ class Index:
                 dirty |= self._replays[key.type_url](key.name)
             else:
                 dirty |= self._replay_other(key)
+        if UnitName(UnitKind.CLUSTER, (ANY_CLUSTER,)) in dirty:
+            dirty |= {UnitName(UnitKind.CLUSTER, (cluster,)) for cluster in self.clusters}
         return dirty
 
     def neighbours(self, listener: str) -> list[str]:
@@ -77,22 +89,24 @@ class Index:
 
     def is_warming(self, name: UnitName) -> bool:
         """Tell whether a unit's chain waits for a RouteConfiguration: what is published for it stays."""
-        if name.kind is not UnitKind.HTTP or name.scope[0] not in self.listeners:
-            return False
-        chain = self.listeners[name.scope[0]].chains.get(name.scope[1])
-        if chain is None or chain.http is None or chain.http.table is None:
-            return False
-        return chain.http.table not in self.routes.tables
+        source = self.sources.get(Scope(*name.scope)) if name.kind is UnitKind.HTTP else None
+        return source is not None and source.table not in self.routes.tables
 
     def awaited(self) -> set[str]:
         """Give the RouteConfigurations that chains name and that are not known."""
-        chains = (chain for facts in self.listeners.values() for chain in facts.chains.values())
-        tables = {chain.http.table for chain in chains if chain.http is not None and chain.http.table is not None}
+        tables = {source.table for source in self.sources.values()}
         return {table.name for table in tables if table not in self.routes.tables}
+
+    def idle_scopes(self) -> set[ResourceKey]:
+        """Give the ScopedRouteConfigurations that no chain takes routes from; one without a name for any awaited."""
+        if self._scoped_chains:
+            awaited = ResourceKey(xds.SCOPED_ROUTE_CONFIGURATION, "")
+            return set() if self._scoped_routes else {awaited}
+        return {ResourceKey(xds.SCOPED_ROUTE_CONFIGURATION, name) for name in self._scoped_routes}
 
     def _replay_secret(self, name: str) -> set[UnitName]:
         dirty = {UnitName(UnitKind.SECRET, (name,))}
-        dirty |= {UnitName(UnitKind.CLUSTER, (cluster,)) for cluster in self._cluster_secrets.owners(name)}
+        dirty |= self._cluster_units(self._cluster_secrets.owners(name))
         for scope in self._context_secrets.owners(name):
             tls = self.listeners[scope.listener].chains[scope.chain].tls
             if tls is not None:
@@ -100,7 +114,26 @@ class Index:
         return dirty
 
     def _replay_assignment(self, name: str) -> set[UnitName]:
-        return {UnitName(UnitKind.CLUSTER, (cluster,)) for cluster in self._assignments.owners(name)}
+        owners = self._assignments.owners(name)
+        return self._cluster_units(owners).union(*map(self._mirroring_units, owners))
+
+    def _cluster_units(self, names: Iterable[str]) -> set[UnitName]:
+        """Give the units of clusters and of the aggregates that they belong to."""
+        found: set[str] = set()
+        waiting = list(names)
+        while waiting:
+            cluster = waiting.pop()
+            if cluster not in found:
+                found.add(cluster)
+                waiting += self._members.owners(cluster)
+        return {UnitName(UnitKind.CLUSTER, (cluster,)) for cluster in found}
+
+    def _mirroring_units(self, cluster: str) -> set[UnitName]:
+        """Give the units that carry an endpoint of a cluster, because they send copies of requests to it."""
+        users = set(self.cluster_use.mirroring(cluster))
+        for owner in self._mirrors.owners(cluster):
+            users |= self.cluster_use.users(owner)
+        return {unit for user in users for unit in self.routes.units_of_user(user)}
 
     def _replay_cluster(self, name: str) -> set[UnitName]:
         before = self.clusters.pop(name, None)
@@ -110,10 +143,15 @@ class Index:
             self.clusters[name] = after
         self._assignments.replace(name, {after.assignment} - {""} if after else set())
         self._cluster_secrets.replace(name, after.secrets if after else set())
-        dirty = {UnitName(UnitKind.CLUSTER, (name,))}
+        self._members.replace(name, set(after.members) if after else set())
+        self._mirrors.replace(name, after.mirrors if after else set())
+        dirty = self._cluster_units((name,)) | self._mirroring_units(name)
         if (before.reference_body if before else None) != (after.reference_body if after else None):
-            for user in self.cluster_use.users(name):
+            for user in self.cluster_use.users(name) | self.cluster_use.users(ANY_CLUSTER):
                 dirty |= self.routes.units_of_user(user)
+        if (before is None) != (after is None) and self.cluster_use.distinct(ANY_CLUSTER):
+            # One more or less decides whether the clusters are few enough for a route each.
+            dirty.add(UnitName(UnitKind.CLUSTER, (ANY_CLUSTER,)))
         return dirty
 
     def _replay_route_configuration(self, name: str) -> set[UnitName]:
@@ -141,19 +179,46 @@ class Index:
         dirty |= {UnitName(UnitKind.CLUSTER, (cluster,)) for cluster in clusters}
         old, new = before.chains if before else {}, after.chains if after else {}
         for chain in old.keys() | new.keys():
-            dirty |= self._replay_routes(Scope(name, chain), old.get(chain), new.get(chain))
+            dirty |= self._replay_chain(Scope(name, chain), old.get(chain), new.get(chain))
             dirty |= self._replay_tls(Scope(name, chain), old.get(chain), new.get(chain))
         return dirty | self._replay_port(name, before, after)
 
-    def _replay_routes(self, scope: Scope, before: ChainFacts | None, after: ChainFacts | None) -> set[UnitName]:
-        old, new = before.http if before else None, after.http if after else None
+    def _replay_chain(self, chain: Scope, before: ChainFacts | None, after: ChainFacts | None) -> set[UnitName]:
+        old = self._sources_of(chain, before)
+        new = self._sources_of(chain, after)
+        self._scoped_chains.pop(chain, None)
+        if after is not None and after.http is not None and after.http.scoped and after.http.scoped.inline is None:
+            self._scoped_chains[chain] = after.http
+        return {unit for scope in old.keys() | new.keys() for unit in self._replay_routes(scope, new.get(scope))}
+
+    def _sources_of(self, chain: Scope, facts: ChainFacts | None) -> dict[Scope, RouteSource]:
+        if facts is None or facts.http is None:
+            return {}
+        return read_sources(chain.listener, chain.chain, facts.http, self._scoped_routes)
+
+    def _replay_scoped_routes(self, name: str) -> set[UnitName]:
+        entry = self.image.get(xds.SCOPED_ROUTE_CONFIGURATION, name)
+        dirty = {self.view}
+        if entry is None:
+            self._scoped_routes.pop(name, None)
+        else:
+            self._scoped_routes[name] = entry.message
+        for chain, facts in self._scoped_chains.items():
+            new = None if entry is None else read_scope(chain.listener, chain.chain, facts, entry.message)
+            dirty |= self._replay_routes(Scope(chain.listener, chain.chain, name), new)
+        return dirty
+
+    def _replay_routes(self, scope: Scope, new: RouteSource | None) -> set[UnitName]:
+        old = self.sources.pop(scope, None)
+        if new is not None:
+            self.sources[scope] = new
         dirty: set[UnitName] = set()
-        if old is not None and old.inline is not None and old.table is not None and (not new or new.table != old.table):
+        if old is not None and old.inline is not None and (not new or new.table != old.table):
             dirty |= self.routes.replace_table(old.table, None)
-        if new is not None and new.inline is not None and new.table is not None:
+        if new is not None and new.inline is not None:
             table = read_table(new.inline, self.routes.tables.get(new.table))
             dirty |= self.routes.replace_table(new.table, table)
-        is_same = old and new and (old.listener_body, old.table) == (new.listener_body, new.table)
+        is_same = old and new and _identity(old) == _identity(new)
         if not is_same:
             dirty |= self.routes.units_of(scope)
         dirty |= self.routes.replace_scope(scope, new.table if new else None)
@@ -181,10 +246,14 @@ class Index:
         ports = {facts.port for facts in (before, after) if facts is not None} - {0}
         neighbours = {other for port in ports for other in self._ports.owners(port)} - {name}
         dirty: set[UnitName] = set()
-        for other in neighbours:
-            for chain in self.listeners[other].chains:
-                dirty |= self.routes.units_of(Scope(other, chain))
+        for scope in self.sources if neighbours else ():
+            if scope.listener in neighbours:
+                dirty |= self.routes.units_of(scope)
         return dirty
+
+
+def _identity(source: RouteSource) -> tuple[bytes, TableKey, bytes]:
+    return source.listener_body, source.table, source.scope_body
 
 
 def _contention(facts: ListenerFacts) -> tuple[int, bytes, bool]:

@@ -18,10 +18,12 @@ if TYPE_CHECKING:
 
 
 class Scope(NamedTuple):
-    """A filter chain with an HttpConnectionManager."""
+    """A filter chain with an HttpConnectionManager, or one of the scopes that it chooses from by the request."""
 
     listener: str
     chain: str
+    name: str = ""
+    """Of the ScopedRouteConfiguration; empty for a chain without scopes, and for requests of no scope."""
 
 
 class RouteIndex:
@@ -103,7 +105,9 @@ class RouteIndex:
         return {UnitName(UnitKind.CLUSTER, (cluster,)) for cluster in clusters}
 
     def _name(self, scope: Scope, key: TableKey, virtual_host: str | None) -> UnitName:
-        parts = (scope.listener, scope.chain, key.name, ANY_HOST if virtual_host is None else virtual_host)
+        host = ANY_HOST if virtual_host is None else virtual_host
+        scoped = (scope.name,) if scope.name else ()
+        parts = (scope.listener, scope.chain, *scoped, key.name, host)
         return UnitName(UnitKind.HTTP, parts, is_any_host=virtual_host is None)
 
 

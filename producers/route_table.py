@@ -5,7 +5,7 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import TYPE_CHECKING, NamedTuple
 
-from producers.reference import References, of_virtual_host
+from producers.reference import References, mirrors_of, of_virtual_host
 from producers.traversal import body_of, copy_without
 
 if TYPE_CHECKING:
@@ -47,12 +47,14 @@ def read_table(message: xds.Message, before: RouteTable | None) -> RouteTable:
     """Take a canonical RouteConfiguration apart; what is known of an equal virtual host is taken over."""
     known = {} if before is None else {facts.digest: facts for facts in before.virtual_hosts.values()}
     virtual_hosts: dict[str, VirtualHostFacts] = {}
+    mirrors = mirrors_of(message)
+    key = "\n".join(sorted(mirrors)).encode()
     for place, virtual_host in enumerate(message.virtual_hosts):
-        digest = blake2b(body_of(virtual_host), digest_size=16).digest()
+        digest = blake2b(body_of(virtual_host) + key, digest_size=16).digest()
         if (facts := known.get(digest)) is not None:
             facts = facts._replace(place=place)
         else:
-            facts = _read_virtual_host(place, digest, virtual_host)
+            facts = _read_virtual_host(place, digest, virtual_host, mirrors)
         virtual_hosts[distinct(virtual_host.name, virtual_hosts)] = facts
     return RouteTable(message, body_of(copy_without(message, "virtual_hosts")), virtual_hosts)
 
@@ -80,9 +82,12 @@ def distinct(name: str, taken: dict[str, VirtualHostFacts] | set[str]) -> str:
     return candidate
 
 
-def _read_virtual_host(place: int, digest: bytes, virtual_host: xds.Message) -> VirtualHostFacts:
+def _read_virtual_host(
+    place: int, digest: bytes, virtual_host: xds.Message, mirrors: frozenset[str]
+) -> VirtualHostFacts:
     any_host = [is_any_host(domain) for domain in virtual_host.domains]
-    return VirtualHostFacts(place, digest, of_virtual_host(virtual_host), not all(any_host), any(any_host))
+    references = of_virtual_host(virtual_host, mirrors)
+    return VirtualHostFacts(place, digest, references, not all(any_host), any(any_host))
 
 
 def _digest(facts: VirtualHostFacts | None) -> bytes:

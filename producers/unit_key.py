@@ -30,6 +30,9 @@ PARAMS: Final = {
     UnitKind.VIEW: ("view",),
 }
 
+SCOPED_PARAMS: Final = ("listener", "chain", "scope", "route_config", "virtual_host")
+"""Of a unit of the kind `http` whose chain chooses the route configuration by the request."""
+
 
 class UnitName(NamedTuple):
     """A unit by its kind and the parts of its key."""
@@ -45,13 +48,14 @@ class UnitName(NamedTuple):
         if self.kind is UnitKind.VIEW:
             return VIEW
         if self.is_any_host:
-            return any_host_key(*self.parts[:3])
+            return any_host_key(*self.parts[:-1])
         return unit_key(self.kind, *self.parts)
 
     @property
     def params(self) -> dict[str, str]:
         """The parts of the key by name."""
-        return dict(zip(PARAMS[self.kind], self.parts, strict=True))
+        names = SCOPED_PARAMS if len(self.parts) == len(SCOPED_PARAMS) else PARAMS[self.kind]
+        return dict(zip(names, self.parts, strict=True))
 
     @property
     def order(self) -> tuple[int, str]:
@@ -60,11 +64,12 @@ class UnitName(NamedTuple):
 
     @property
     def scope(self) -> tuple[str, ...]:
-        """Listener and chain of a unit of the kind `http`."""
-        return self.parts[:2]
+        """Listener, chain and, if any, scope of a unit of the kind `http`."""
+        return self.parts[:-2]
 
 
 def name_of(unit: Unit) -> UnitName:
     """Give the name of a unit that was read back."""
-    parts = tuple(unit.params.get(param, "") for param in PARAMS[unit.kind])
+    names = SCOPED_PARAMS if "scope" in unit.params else PARAMS[unit.kind]
+    parts = tuple(unit.params.get(param, "") for param in names)
     return UnitName(unit.kind, parts, unit.kind is UnitKind.HTTP and unit.key.endswith("/" + ANY_HOST))

@@ -55,12 +55,15 @@ def unit_key(kind: UnitKind, *parts: str) -> str:
     return "/".join((kind.value, *map(_escape, parts)))
 
 
-def any_host_key(listener: str, chain: str, route_config: str) -> str:
-    """Build the key of the unit that holds all prefix-wildcard and `*` domains of a scope.
+def any_host_key(*parts: str) -> str:
+    """Build the key of the unit that holds all prefix-wildcard and `*` domains of a route configuration.
 
     It ends in a bare `*`, which `unit_key` never writes: a virtual host really named `*` has a key of its own.
+
+    Args:
+        parts: listener, chain, scope if the chain has any, route configuration.
     """
-    return unit_key(UnitKind.HTTP, listener, chain, route_config) + "/*"
+    return unit_key(UnitKind.HTTP, *parts) + "/*"
 
 
 def held_key(kind: HeldKind) -> str:

@@ -35,6 +35,7 @@ HTTP_CONNECTION_MANAGER = (
     TYPE_URL_PREFIX + "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 )
 TCP_PROXY = TYPE_URL_PREFIX + "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy"
+UDP_PROXY = TYPE_URL_PREFIX + "envoy.extensions.filters.udp.udp_proxy.v3.UdpProxyConfig"
 DOWNSTREAM_TLS_CONTEXT = TYPE_URL_PREFIX + "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext"
 UPSTREAM_TLS_CONTEXT = TYPE_URL_PREFIX + "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext"
 

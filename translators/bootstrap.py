@@ -53,6 +53,8 @@ def _apisix(wanted: dict[str, Any]) -> list[str]:
         lines += [
             f"    {kind}: {_json(wanted[f'stream_{kind}'])}" for kind in ("tcp", "udp") if wanted[f"stream_{kind}"]
         ]
+    if wanted.get("dns_servers"):
+        lines += ["discovery:", "  dns:", f"    servers: {_json(wanted['dns_servers'])}"]
     return lines
 
 

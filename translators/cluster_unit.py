@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from schemas import xds
-from schemas.records import Role, Severity
-from translators import dispatch
+from schemas.records import Role
+from translators.cluster_backend import assignment_place, read_backend
 from translators.etcd_object import build_object
 from translators.ids import label, object_name
+from translators.mappings.cluster.aggregate import joined
 from translators.mappings.cluster.health_check import with_tls
-from translators.mappings.cluster.load_balancing_policy import effective_policy, type_of
+from translators.mappings.cluster.load_balancing_policy import type_of
+from translators.mappings.cluster.member import member_names
 from translators.mappings.cluster.subset import subset_of
-from translators.mappings.cluster.transport_socket import choose_socket
 from translators.mappings.cluster.upstream_host import host_of
-from translators.mappings.cluster.upstream_tls import UpstreamTLS, read_upstream_tls
 from translators.mappings.duration import UNBOUNDED_S
-from translators.mappings.endpoint.endpoint import read_endpoints
 from translators.mappings.endpoint.health import DEFAULT_FACTOR_PERCENT, Panic
 from translators.mappings.endpoint.node import NodeRule, build_nodes
 from translators.translation import Translation
-from translators.upstream_draft import Discovery, UpstreamDraft
-from translators.variant import upstream_id, variant_of
+from translators.upstream_draft import Discovery
+from translators.variant import speaks_both, upstream_id, variant_of
 from translators.where import Where
 
 if TYPE_CHECKING:
+    from translators.cluster_backend import Backend
     from translators.findings import Findings
     from translators.mappings.endpoint.endpoint import Endpoint
     from translators.unit_view import UnitView
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
 MAX_VARIANTS = 4
 """More variants than this, or more than one with health checks, are worth a CL-VARIANTS (mapping.md section 9)."""
-_EMPTY = "the cluster answers 503"
-_FILL = "give the cluster endpoints"
 L7_TIMEOUT_S = 60
 """Send and read timeout of an upstream; routes bring their own (mapping.md section 5.6)."""
 
@@ -44,7 +42,8 @@ def translate(view: UnitView, findings: Findings) -> Translation:
 
     Args:
         view: SUBJECT Cluster without load_assignment, SUBJECT ClusterLoadAssignment if it is known, one USE per
-            distinct way routes (RouteAction) and TCP proxies (TcpProxy) use the cluster, REFERENCE Secrets.
+            distinct way routes (RouteAction) and proxies (TcpProxy, UdpProxyConfig) use it, REFERENCE Secrets; of an
+            aggregate, REFERENCE Clusters and ClusterLoadAssignments of its members, in its order, by their names.
         findings: receives the diagnostics.
 
     Returns:
@@ -54,52 +53,50 @@ def translate(view: UnitView, findings: Findings) -> Translation:
     if cluster is None:
         return Translation()
     at = Where(xds.CLUSTER, cluster.name)
-    draft = UpstreamDraft(cluster.name, policy=effective_policy(cluster))
-    draft.is_closed = not dispatch.apply(cluster, draft, at, findings)
-    assignment = _assignment(view, cluster)
-    endpoints = _endpoints(assignment, draft, at, findings)
-    socket, endpoints, place = choose_socket(cluster, endpoints, at, findings)
-    uses = [use for _, use in view.all(Role.USE, xds.ROUTE_ACTION)]
-    tls = read_upstream_tls(cluster, socket, place, findings, uses=uses, secrets=view.references(xds.SECRET))
-    if draft.is_closed or tls.is_closed or draft.discovery is Discovery.UNSUPPORTED:
-        endpoints = []
+    backend = _backend(cluster, view, at, findings)
     variants = _variants(view, cluster)
-    if len(variants) > MAX_VARIANTS or (draft.checks and len(variants) > 1):
+    if len(variants) > MAX_VARIANTS or (backend.draft.checks and len(variants) > 1):
         findings.report("CL-VARIANTS", at, value=str(len(variants)))
-    writer = _Writer(cluster, assignment, draft, tls, endpoints, findings)
+    writer = _Writer(cluster, backend, findings)
     return Translation([build_object("upstreams", upstream_id(cluster.name, v), writer.upstream(v)) for v in variants])
 
 
-def _assignment(view: UnitView, cluster: xds.Message) -> xds.Message | None:
-    found = view.subject(xds.CLUSTER_LOAD_ASSIGNMENT)
-    if found is None and cluster.HasField("load_assignment"):
+def _backend(cluster: xds.Message, view: UnitView, at: Where, findings: Findings) -> Backend:
+    uses = [use for _, use in view.all(Role.USE, xds.ROUTE_ACTION)]
+    secrets = view.references(xds.SECRET)
+    assignment = view.subject(xds.CLUSTER_LOAD_ASSIGNMENT)
+    is_udp = bool(view.all(Role.USE, xds.UDP_PROXY))
+    own = read_backend(cluster, _assignment(cluster, assignment), findings, uses=uses, secrets=secrets, is_udp=is_udp)
+    if own.draft.discovery is not Discovery.AGGREGATE:
+        return own
+    members, assignments = view.references(xds.CLUSTER), view.references(xds.CLUSTER_LOAD_ASSIGNMENT)
+    for name in member_names(cluster):
+        if name not in members and name != cluster.name:
+            place = at.item("cluster_type.clusters", name)
+            findings.report("RA-CLUSTER-UNKNOWN", place, value=name, effect="the member is left out")
+    leaves = {name: member for name, member in members.items() if not member_names(member)}
+    if not leaves:
+        findings.report("CL-TYPE", at.field("cluster_type"), value="an aggregate of no cluster that has endpoints")
+    backends = [
+        read_backend(
+            member, _assignment(member, assignments.get(name)), findings, uses=uses, secrets=secrets, is_udp=is_udp
+        )
+        for name, member in leaves.items()
+    ]
+    return joined(own, backends, at, findings)
+
+
+def _assignment(cluster: xds.Message, delivered: xds.Message | None) -> xds.Message | None:
+    if delivered is None and cluster.HasField("load_assignment"):
         return cluster.load_assignment
-    return found
-
-
-def _endpoints(assignment: xds.Message | None, draft: UpstreamDraft, at: Where, findings: Findings) -> list[Endpoint]:
-    if _has_no_endpoints(assignment, draft):
-        findings.report("EP-PENDING", at, value="no endpoints", severity=Severity.INFO, effect=_EMPTY, remedy=_FILL)
-    if assignment is not None:
-        return read_endpoints(assignment, Where(xds.CLUSTER_LOAD_ASSIGNMENT, assignment.cluster_name), findings)
-    if draft.discovery is Discovery.EDS:
-        findings.report("EP-PENDING", at)
-    return []
-
-
-def _has_no_endpoints(assignment: xds.Message | None, draft: UpstreamDraft) -> bool:
-    """Tell whether nothing is to come: what EDS has not said yet, and a type that has no endpoints, is said apart."""
-    if assignment is None:
-        return draft.discovery not in (Discovery.EDS, Discovery.UNSUPPORTED)
-    return all(not _has_any(locality) for locality in assignment.endpoints)
-
-
-def _has_any(locality: xds.Message) -> bool:
-    return bool(locality.lb_endpoints) or locality.WhichOneof("lb_config") is not None
+    return delivered
 
 
 def _variants(view: UnitView, cluster: xds.Message) -> list[Variant]:
     found = {variant_of(cluster, use, "l7") for _, use in view.all(Role.USE, xds.ROUTE_ACTION)}
+    if speaks_both(cluster):
+        found |= {replace(variant, is_grpc=True) for variant in found}
+    found |= {variant_of(cluster, use, "udp") for _, use in view.all(Role.USE, xds.UDP_PROXY)}
     found |= {variant_of(cluster, use, "l4") for _, use in view.all(Role.USE, xds.TCP_PROXY)}
     return sorted(found, key=lambda variant: variant.canonical())
 
@@ -109,16 +106,13 @@ class _Writer:
     """Writes the upstreams of one cluster; they differ by variant only."""
 
     cluster: xds.Message
-    assignment: xds.Message | None
-    draft: UpstreamDraft
-    tls: UpstreamTLS
-    endpoints: list[Endpoint]
+    backend: Backend
     findings: Findings
 
     def upstream(self, variant: Variant) -> dict[str, Any]:
         """Give the upstream of a variant."""
-        draft = self.draft
-        endpoints = subset_of(self.endpoints, variant.subset, draft.policy.subset)
+        draft = self.backend.draft
+        endpoints = subset_of(self.backend.endpoints, variant.subset, draft.policy.subset)
         value: dict[str, Any] = {
             "labels": {"xds.cluster": label(draft.name)},
             "name": object_name(draft.name),
@@ -130,8 +124,11 @@ class _Writer:
         }
         if summary := variant.summary():
             value["labels"]["xds.var"] = label(summary)
+        if (service := self._service(endpoints)) is not None:
+            del value["nodes"]
+            value |= service
         if draft.checks:
-            value["checks"] = with_tls(draft.checks) if self.tls.is_used else draft.checks
+            value["checks"] = with_tls(draft.checks) if self.backend.tls.is_used else draft.checks
         if variant.hash_on:
             value |= {"hash_on": variant.hash_on, "key": variant.hash_key}
         if variant.layer == "l7":
@@ -140,32 +137,43 @@ class _Writer:
                 value["retry_timeout"] = variant.retry_timeout_s
         return value
 
+    def _service(self, endpoints: list[Endpoint]) -> dict[str, str] | None:
+        """Give what stands for the nodes where DNS discovery finds them: it knows one name of one upstream."""
+        is_strict = self.backend.draft.discovery is Discovery.STRICT_DNS
+        if not (self.findings.policy.dns_servers and is_strict and len(endpoints) == 1 and endpoints[0].is_named):
+            return None
+        return {"discovery_type": "dns", "service_name": f"{endpoints[0].host}:{endpoints[0].port}"}
+
     def _nodes(self, endpoints: list[Endpoint], variant: Variant) -> list[dict[str, Any]]:
-        draft = self.draft
+        draft = self.backend.draft
         rule = NodeRule(
             Panic(draft.panic_threshold_percent, self._factor_percent(), draft.fails_on_panic),
             is_locality_weighted=draft.policy.is_locality_weighted,
             is_hashed=bool(variant.hash_on),
             is_ordered=draft.policy.name == "PICK_FIRST",
         )
-        name = self.assignment.cluster_name if self.assignment is not None else draft.name
-        return build_nodes(endpoints, rule, Where(xds.CLUSTER_LOAD_ASSIGNMENT, name), self.findings)
+        place = assignment_place(self.backend.assignment, self.cluster.name)
+        return build_nodes(endpoints, rule, place, self.findings)
 
     def _factor_percent(self) -> int:
-        if self.assignment is None or not self.assignment.policy.HasField("overprovisioning_factor"):
+        assignment = self.backend.assignment
+        if assignment is None or not assignment.policy.HasField("overprovisioning_factor"):
             return DEFAULT_FACTOR_PERCENT
-        return int(self.assignment.policy.overprovisioning_factor.value)
+        return int(assignment.policy.overprovisioning_factor.value)
 
     def _scheme(self, variant: Variant) -> str:
+        if variant.layer == "udp":
+            return "udp"
         if variant.layer == "l4":
-            return "tls" if self.tls.is_used else "tcp"
-        return ("grpc" if self.draft.is_http2 else "http") + ("s" if self.tls.is_used else "")
+            return "tls" if self.backend.tls.is_used else "tcp"
+        is_grpc = self.backend.draft.is_http2 or variant.is_grpc
+        return ("grpc" if is_grpc else "http") + ("s" if self.backend.tls.is_used else "")
 
     def _timeout(self, variant: Variant) -> dict[str, float]:
         io_s: float = L7_TIMEOUT_S
-        if variant.layer == "l4":
+        if variant.layer != "l7":
             io_s = variant.idle_timeout_s if variant.idle_timeout_s > 0 else UNBOUNDED_S
-        return {"connect": self.draft.connect_timeout_s, "read": io_s, "send": io_s}
+        return {"connect": self.backend.draft.connect_timeout_s, "read": io_s, "send": io_s}
 
     def _host(self, endpoints: list[Endpoint], variant: Variant) -> dict[str, str]:
         if variant.pass_host == "rewrite":  # noqa: S105 - a mode, not a password

@@ -234,6 +234,11 @@ class FilterDraft:
             at: the route, for findings.
             findings: receives the diagnostics.
         """
+        guards = self.guard_parts(part, levels, at, findings)
+        return guards if self.is_closed else [*guards, self.subject(part)]
+
+    def guard_parts(self, part: Part, levels: Sequence[Step], at: Where, findings: Findings) -> list[Part]:
+        """Give only what stands in front of a part; see `guarded`."""
         responses: dict[tuple[bool, bool], dict[str, Any]] = {}
         parts = []
         for guard in self.guards:
@@ -243,12 +248,13 @@ class FilterDraft:
                 condition = ALWAYS if guard.is_early else self.response_condition
                 responses[kind] = reply_plugins(steps, at, findings, condition=condition)
             parts.append(_guard_part(guard, part, responses[kind]))
-        if self.is_closed:
-            return parts
-        if self.condition != ALWAYS:
-            conditions = (*part.conditions, self.condition)
-            part = replace(part, suffix=f"{part.suffix}{_SUBJECT}", conditions=conditions)
-        return [*parts, part]
+        return parts
+
+    def subject(self, part: Part) -> Part:
+        """Give a part under the condition under which this draft is the one that counts."""
+        if self.condition == ALWAYS:
+            return part
+        return replace(part, suffix=f"{part.suffix}{_SUBJECT}", conditions=(*part.conditions, self.condition))
 
 
 def _guard_part(guard: Guard, part: Part, response: Mapping[str, Any]) -> Part:

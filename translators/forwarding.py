@@ -11,8 +11,11 @@ from translators.filters import run_filters
 from translators.header_step import Step
 from translators.headers import fold
 from translators.level import level_place, level_steps
+from translators.local_reply import reply_plugins
 from translators.mappings.action.cluster import not_found_status, upstream_of
+from translators.mappings.action.cluster_header import named_clusters
 from translators.mappings.action.host_rewrite import rewrite_host
+from translators.mappings.action.request_mirror_policies import mirror_of, mirrors_itself
 from translators.mappings.action.retry_policy import report_lost
 from translators.mappings.action.timeout import timeout_of
 from translators.mappings.action.upgrade_configs import is_upgrading
@@ -21,15 +24,18 @@ from translators.mappings.action.weighted_clusters import (
     read_shares,
     report_draw,
     traffic_split,
-    upstream_of_share,
 )
+from translators.mappings.match.grpc import IS_GRPC
 from translators.plugin_phase import answered
 from translators.route_context import Part
 from translators.route_draft import RouteDraft
-from translators.variant import BLACKHOLE_ID
+from translators.variant import BLACKHOLE_ID, speaks_both
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from schemas import xds
+    from translators.expr import Expr
     from translators.filters import FilterDraft
     from translators.findings import Findings
     from translators.format_string import Side
@@ -62,7 +68,9 @@ class Forwarding:
             return self._to_cluster(self._action.cluster)
         if kind == "weighted_clusters":
             return self._to_weighted()
-        code = {"cluster_header": "RA-CLUSTER-HEADER", None: "RT-ACTION"}.get(kind, "RA-CLUSTER-PLUGIN")
+        if kind == "cluster_header":
+            return self._to_named(self._place.field(kind))
+        code = "RT-ACTION" if kind is None else "RA-CLUSTER-PLUGIN"
         if kind is None:
             self._findings.report(code, self._place)
         return self._denied(code)
@@ -92,45 +100,71 @@ class Forwarding:
 
     def _guarded(self, filters: FilterDraft, part: Part, weighted: xds.Message | None = None) -> list[Part]:
         """Put what filters answer in front; the mutations of the route touch these answers too (section 14.10)."""
+        return [*self._guards(filters, part, weighted), *([] if filters.is_closed else [filters.subject(part)])]
+
+    def _guards(
+        self, filters: FilterDraft, part: Part | None = None, weighted: xds.Message | None = None
+    ) -> list[Part]:
+        """Give what filters answer in front of a part; of the whole route unless a part is named."""
         constants = {"RESPONSE_CODE": UNSET_STATUS}
         levels = self._level_steps(weighted, "response", constants) if filters.guards else []
-        return filters.guarded(part, levels, self._at, self._findings)
+        return filters.guard_parts(part or Part(), levels, self._at, self._findings)
 
     def _denied(self, code: str) -> list[Part]:
         draft = run_filters(self._context, self._route, self._at, self._findings)
         return self._guarded(draft, denial(UNAVAILABLE, code))
 
     def _to_cluster(self, name: str) -> list[Part]:
-        return [part for filters in self._filters() for part in self._cluster_parts(name, filters)]
+        found: list[Part] = []
+        for filters in self._filters():
+            found += self._guards(filters)
+            if not filters.is_closed:
+                found += map(filters.subject, self._cluster_parts(name, filters, self._place.field("cluster")))
+        return found
 
-    def _cluster_parts(self, name: str, filters: FilterDraft) -> list[Part]:
-        if filters.is_closed:
-            return self._guarded(filters, Part())
-        place = self._place.field("cluster")
-        upstream = upstream_of(name, self._action, self._context, place, self._findings)
-        part = self._not_found(upstream, filters)
-        if part is None:
-            plugins = self._plugins(filters, None, {"UPSTREAM_CLUSTER": name, "UPSTREAM_CLUSTER_RAW": name})
-            part = self._part(upstream, [name], plugins)
-        return self._guarded(filters, part)
+    def _to_named(self, at: Where) -> list[Part]:
+        found: list[Part] = []
+        for filters in self._filters():
+            found += self._guards(filters)
+            if not filters.is_closed:
+                found += map(filters.subject, self._header_parts(self._action.cluster_header, filters, at))
+        return found
 
-    def _not_found(self, upstream: str, filters: FilterDraft) -> Part | None:
-        """Answer for a cluster that does not exist, where not by the 503 of an upstream without nodes."""
+    def _unknown(self, filters: FilterDraft, weighted: xds.Message | None = None) -> Part:
+        """Answer for a cluster that does not exist; the mutations of the route touch this answer too."""
         status = not_found_status(self._action)
-        if upstream != BLACKHOLE_ID or status == UNAVAILABLE:
-            return None
-        return answer_part(answered(filters.plugins, abort(status)), status)
+        constants = {"RESPONSE_CODE": UNSET_STATUS}
+        steps = [*self._level_steps(weighted, "response", constants), *filters.response_steps()]
+        condition = filters.response_condition
+        reply = reply_plugins(steps, self._at, self._findings, condition=condition)
+        return answer_part(answered(filters.plugins, abort(status)) | reply, status)
 
-    def _part(self, upstream: str, cluster_names: list[str], plugins: dict[str, Any]) -> Part:
+    def _header_parts(
+        self, header: str, filters: FilterDraft, at: Where, weighted: xds.Message | None = None
+    ) -> list[Part]:
+        """Give a part per cluster that a request may name, and the answer to those that name none."""
+        named = named_clusters(header, self._context, filters.request, at, self._findings)
+        if named is None:
+            return [denial(UNAVAILABLE, "RA-CLUSTER-HEADER")]
+        parts: list[Part] = []
+        for name, condition in named:
+            parts += _within(name, (condition,), self._cluster_parts(name, filters, at, weighted))
+        return [*parts, self._unknown(filters, weighted)]
+
+    def _part(self, upstream: str, cluster_names: list[str], plugins: dict[str, Any], *, is_grpc: bool = False) -> Part:
         fields: dict[str, Any] = {
             "timeout": timeout_of(self._action, cluster_names, self._context),
             "upstream_id": upstream,
         }
         if is_upgrading(self._context.hcm, self._action):
             fields["enable_websocket"] = True
+        mirror = mirror_of(self._action, cluster_names, self._context, self._place, self._findings, is_grpc=is_grpc)
+        if mirror and "proxy-rewrite" not in plugins:
+            # What proxy-mirror sends on is the decoded path, unless proxy-rewrite has set another.
+            plugins = {**plugins, "proxy-rewrite": {"use_real_request_uri_unsafe": True}}
         if plugins:
             fields["plugins"] = plugins
-        return Part(fields=fields)
+        return Part(fields=fields, volatile=mirror)
 
     def _plugins(
         self,
@@ -164,7 +198,7 @@ class Forwarding:
         if not shares:
             self._findings.report("CFG-INVALID", place, value="all weights are 0", effect="the route answers 503")
             return self._denied("CFG-INVALID")
-        if needs_routes(shares) or self._answers_unknown(shares):
+        if needs_routes(shares) or self._answers_unknown(shares) or self._is_apart(shares):
             return [part for one in shares for part in self._split_parts(one)]
         return [
             part for filters in self._filters() for part in self._range_parts(shares, len(weighted.clusters), filters)
@@ -175,34 +209,69 @@ class Forwarding:
         is_incomplete = any(one.entry.name not in self._context.clusters for one in shares)
         return is_incomplete and not_found_status(self._action) != UNAVAILABLE
 
+    def _is_apart(self, shares: list[Share]) -> bool:
+        """Tell whether what is copied, or how it is spoken, depends on the cluster that is drawn."""
+        clusters = [self._context.clusters.get(one.entry.name) for one in shares]
+        return any(map(speaks_both, clusters)) or (len(shares) > 1 and any(map(mirrors_itself, clusters)))
+
     def _range_parts(self, shares: list[Share], entry_count: int, filters: FilterDraft) -> list[Part]:
         """Draw in a plugin whose configuration stands apart, so that a new weight does not touch the route."""
         if filters.is_closed:
             return self._guarded(filters, Part())
-        upstreams = [upstream_of_share(one, self._action, self._context, self._findings) for one in shares]
+        upstreams = [
+            upstream_of(one.entry.name, self._action, self._context, one.at, self._findings, weighted=one.entry)
+            for one in shares
+        ]
         plugins = self._plugins(filters, None, {})
         part = self._part(upstreams[0], [one.entry.name for one in shares], plugins)
         if entry_count > 1:
-            part = replace(part, volatile=traffic_split(shares, upstreams))
+            part = replace(part, volatile={**part.volatile, **traffic_split(shares, upstreams)})
         return self._guarded(filters, part)
 
     def _split_parts(self, one: Share) -> list[Part]:
         """Draw by the route's own conditions: the entry has headers, filters or a host of its own."""
         conditions = (one.condition,) if one.condition is not None else ()
-        parts = []
+        found: list[Part] = []
         for filters in self._filters(one.entry):
-            part = Part() if filters.is_closed else self._share_part(one, filters)
-            parts += self._guarded(filters, replace(part, suffix=one.suffix, conditions=conditions), one.entry)
-        return parts
+            parts: list[Part] = []
+            if one.entry.cluster_header and not filters.is_closed:
+                at = one.at.field("cluster_header")
+                parts = self._header_parts(one.entry.cluster_header, filters, at, one.entry)
+            elif not filters.is_closed:
+                parts = self._cluster_parts(one.entry.name, filters, one.at, one.entry)
+            found += self._guards(filters, Part(suffix=one.suffix, conditions=conditions), one.entry)
+            found += _within(one.suffix, conditions, map(filters.subject, parts))
+        return found
 
-    def _share_part(self, one: Share, filters: FilterDraft) -> Part:
-        draft = replace(self._draft)
-        if one.entry.host_rewrite_literal:
-            draft.host = ""
-            rewrite_host(self._action, one.entry, draft, one.at.field("host_rewrite_literal"), self._findings)
-        upstream = upstream_of_share(one, self._action, self._context, self._findings)
-        if (answer := self._not_found(upstream, filters)) is not None:
-            return answer
-        constants = {"UPSTREAM_CLUSTER": one.entry.name, "UPSTREAM_CLUSTER_RAW": one.entry.name}
-        plugins = self._plugins(filters, one.entry, constants, draft)
-        return self._part(upstream, [one.entry.name], plugins)
+    def _cluster_parts(
+        self, name: str, filters: FilterDraft, at: Where, weighted: xds.Message | None = None
+    ) -> list[Part]:
+        """Give the parts that lead to one cluster: two where it speaks two protocols, one answer where there is none.
+
+        A weighted entry has mutations, and perhaps a host, of its own.
+        """
+        upstream = upstream_of(name, self._action, self._context, at, self._findings, weighted=weighted)
+        if upstream == BLACKHOLE_ID and not_found_status(self._action) != UNAVAILABLE:
+            return [self._unknown(filters, weighted)]
+        draft = self._draft
+        if weighted is not None and weighted.host_rewrite_literal:
+            draft = replace(draft, host="")
+            rewrite_host(self._action, weighted, draft, at.field("host_rewrite_literal"), self._findings)
+        plugins = self._plugins(filters, weighted, {"UPSTREAM_CLUSTER": name, "UPSTREAM_CLUSTER_RAW": name}, draft)
+        part = self._part(upstream, [name], plugins)
+        if not speaks_both(self._context.clusters.get(name)):
+            return [part]
+        upstream = upstream_of(name, self._action, self._context, at, self._findings, weighted=weighted, is_grpc=True)
+        return [*_within("grpc", (IS_GRPC,), [self._part(upstream, [name], plugins, is_grpc=True)]), part]
+
+
+def _within(suffix: str, conditions: tuple[Expr, ...], parts: Iterable[Part]) -> list[Part]:
+    """Give parts under a further condition."""
+    return [
+        replace(
+            part,
+            suffix=".".join(filter(None, (suffix, part.suffix))),
+            conditions=(*conditions, *part.conditions),
+        )
+        for part in parts
+    ]

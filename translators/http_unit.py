@@ -13,7 +13,8 @@ from translators.closure import Rule, place
 from translators.element import elements
 from translators.http_filter import manager_place
 from translators.mappings.http_filter import grpc_web
-from translators.mappings.listener.network_filter import is_passable
+from translators.mappings.listener.network_filter import front_conditions
+from translators.mappings.match.scope_key_builder import scope_key_conditions
 from translators.path_key import DECODED, PathView
 from translators.route_context import RouteContext
 from translators.route_entry import terminal_entries, virtual_host_entries
@@ -42,7 +43,9 @@ def translate(view: UnitView, findings: Findings) -> Translation:
 
     Args:
         view: SUBJECT Listener reduced to one chain, SUBJECT RouteConfiguration with the virtual hosts of the unit,
-            REFERENCE Clusters, SIBLING Listeners on the same port.
+            SUBJECT ScopedRouteConfiguration if it is of a scope, REFERENCE Clusters (without endpoints) and one
+            endpoint of those that get copies, SIBLING Listeners on the same port, SIBLING Cluster without a name where
+            requests may name one of too many.
         findings: receives the diagnostics.
     """
     listener, route_config = view.subject(xds.LISTENER), view.subject(xds.ROUTE_CONFIGURATION)
@@ -57,10 +60,12 @@ def translate(view: UnitView, findings: Findings) -> Translation:
     is_open = dispatch.apply(chain.message, None, _chain_place(chain.message, at_listener), findings) and is_open
     is_open = dispatch.apply(hcm, None, manager_place(listener.name, view.param("chain")), findings) and is_open
     is_open = dispatch.apply(route_config, None, at, findings) and is_open
-    is_open = is_passable(chain.message, _chain_place(chain.message, at_listener), findings) and is_open
+    front = front_conditions(chain.message, _chain_place(chain.message, at_listener), findings)
     neighbours = [message for _, message in view.all(Role.SIBLING, xds.LISTENER)]
     scope = scope_conditions(listener, chain, neighbours, at_listener, findings)
-    if scope is None or not is_open:
+    scoped = view.subject(xds.SCOPED_ROUTE_CONFIGURATION)
+    key = _scope_key(hcm, scoped, findings)
+    if scope is None or front is None or key is None or not is_open:
         return Translation()
     context = RouteContext(
         listener=listener,
@@ -70,9 +75,22 @@ def translate(view: UnitView, findings: Findings) -> Translation:
         virtual_host=None,
         clusters=view.references(xds.CLUSTER),
         policy=findings.policy,
+        mirror_targets=view.references(xds.CLUSTER_LOAD_ASSIGNMENT),
+        has_all_clusters=not view.all(Role.SIBLING, xds.CLUSTER),
+        scope=view.param("scope"),
+        is_last=scoped is None and hcm.HasField("scoped_routes"),
     )
     virtual_host = None if view.unit.key.endswith("/*") else view.param("virtual_host")
-    return Translation(_Scope(context, scope, at, findings).objects(virtual_host))
+    return Translation(_Scope(context, (*scope, *front, *key), at, findings).objects(virtual_host))
+
+
+def _scope_key(hcm: xds.Message, scoped: xds.Message | None, findings: Findings) -> tuple[Expr, ...] | None:
+    """Give the conditions of the unit's ScopedRouteConfiguration; None when they cannot be expressed."""
+    if scoped is None:
+        return ()
+    at = Where(xds.SCOPED_ROUTE_CONFIGURATION, scoped.name)
+    dispatch.apply(scoped, None, at, findings)
+    return scope_key_conditions(hcm.scoped_routes, scoped, at, findings)
 
 
 def _connection_manager(chain: xds.Message) -> xds.Message | None:
@@ -163,6 +181,11 @@ class _Scope:
         placements, is_flat = place(rules, self._findings.policy.max_flat_keys, is_flat=needs_flat)
         if is_flat:
             self._findings.report("RT-FLAT", at)
+        if self._context.is_last:
+            # Requests of a scope find an answer among its own routes: these here are tried after all of them.
+            placements = [
+                one if one is None else replace(one, priority=one.priority - len(listed)) for one in placements
+            ]
         pairs = list(zip(listed, placements, strict=True))
         live = [(item, placement) for item, placement in pairs if placement is not None]
         reached = {item.entry.at for item, _ in live}

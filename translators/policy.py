@@ -31,6 +31,8 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             (mapping.md section 3).
         port_map: Envoy listener port -> APISIX port, where they differ.
         max_flat_keys: keys per bucket above which flat mode is used (mapping.md section 8, step 6).
+        dns_servers: `host:port` of the resolvers of the nodes' DNS discovery. With any, a STRICT_DNS cluster of one
+            name uses all addresses of the name at once; without, one address per lookup.
         max_object_bytes: an object above this size is refused with OUT-SIZE.
     """
 
@@ -39,6 +41,7 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     port_map: dict[int, int] = {}
     max_flat_keys: int = 2000
     max_object_bytes: int = 1_500_000
+    dns_servers: tuple[str, ...] = ()
 
     def digest(self) -> str:
         """Short fingerprint for the provenance: equal policies give equal digests."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
@@ -11,8 +11,11 @@ from schemas.records import Severity
 from translators import action, dispatch
 from translators.block import UNAVAILABLE, denial
 from translators.element import elements
+from translators.expr import ALWAYS
+from translators.mappings.match.matcher_tree import InexpressibleMatcherError, Leaf, leaves_of
 from translators.match import translate_match
 from translators.path_key import ANY_PATH, PathMatch
+from translators.regex import RegexError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,15 +72,42 @@ def virtual_host_entries(context: RouteContext, view: PathView, at: Where, findi
     virtual_host = context.virtual_host
     if virtual_host is None:
         return terminal_entries(context, at, findings)
-    if not dispatch.apply(virtual_host, None, at, findings):
+    is_open = dispatch.apply(virtual_host, None, at, findings)
+    leaves = _leaves(virtual_host, at, findings)
+    if not is_open or leaves is None:
         return [Entry("blocked", "", None, denial(UNAVAILABLE, "RT-MATCHER"))]
     groups = [_fixed("require_tls", action.require_tls_parts(context, at, findings))]
-    identities = route_identities(virtual_host.routes)
-    places = elements(at, "routes", virtual_host.routes)
-    for route, identity, place in zip(virtual_host.routes, identities, places, strict=True):
-        groups.append(_route_entries(route, context, view, place, findings, identity=identity))
-    groups.append(terminal_entries(context, at, findings))
+    identities = iter(route_identities([route for leaf in leaves for route in leaf.routes]))
+    terminal = terminal_entries(context, at, findings)
+    for leaf in leaves:
+        field = "routes" if leaf.at == at else "routes.routes"
+        for route, place in zip(leaf.routes, elements(leaf.at, field, leaf.routes), strict=True):
+            entries = _route_entries(route, context, view, place, findings, identity=next(identities))
+            groups.append(_conditioned(entries, leaf.condition))
+        if leaf.condition != ALWAYS:
+            closing = [replace(one, identity=f"{one.identity}:{leaf.condition}") for one in terminal]
+            groups.append(_conditioned(closing, leaf.condition))
+    groups.append(terminal)
     return _hoisted([group for group in groups if group])
+
+
+def _leaves(virtual_host: xds.Message, at: Where, findings: Findings) -> list[Leaf] | None:
+    """Give the routes of a virtual host, as one leaf unless it has a matcher; None for one without a counterpart."""
+    if not virtual_host.HasField("matcher"):
+        return [Leaf(ALWAYS, tuple(virtual_host.routes), at)]
+    try:
+        return leaves_of(virtual_host.matcher, at.field("matcher"))
+    except (InexpressibleMatcherError, RegexError) as error:
+        if findings.blocks("RT-MATCHER", at.field("matcher"), value=str(error)):
+            return None
+        return []
+
+
+def _conditioned(entries: list[Entry], condition: Expr) -> list[Entry]:
+    """Give entries under a further condition."""
+    if condition == ALWAYS:
+        return entries
+    return [replace(entry, conditions=(condition, *entry.conditions)) for entry in entries]
 
 
 def _hoisted(groups: list[list[Entry]]) -> list[Entry]:

@@ -65,13 +65,15 @@ class RouteObjects:
             hosts: as in route.hosts; empty in the host-less bucket.
             guards: what the bucket leaves open about the host.
         """
-        names = (self._context.listener.name, self._context.chain, self._context.route_config.name, virtual_host)
-        slug = f"{self._context.route_config.name}-{virtual_host}"
+        config = self._context.route_config.name
+        scope = (self._context.scope,) if self._context.scope else ()
+        names = (self._context.listener.name, self._context.chain, config, virtual_host, *scope)
+        slug = f"{config}-{virtual_host}"
         route_id = object_id("routes", slug, *names, entry.identity, entry.part.suffix, bucket)
         value: dict[str, Any] = {
             **entry.part.fields,
             "labels": self._labels(virtual_host),
-            "name": _name(self._context.route_config.name, virtual_host, entry, route_id),
+            "name": _name(config, virtual_host, entry, route_id),
             "priority": placement.priority,
             "uris": placement.uris,
         }
@@ -120,6 +122,8 @@ class RouteObjects:
     def _labels(self, virtual_host: str) -> dict[str, str]:
         listener = self._context.listener
         labels = {"xds.listener": label(listener.name), "xds.rc": label(self._context.route_config.name)}
+        if self._context.scope:
+            labels["xds.scope"] = label(self._context.scope)
         if virtual_host:
             labels["xds.vh"] = label(virtual_host)
         if listener.traffic_direction in _DIRECTIONS:

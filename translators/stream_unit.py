@@ -14,7 +14,14 @@ from translators.dispatch import diagnose
 from translators.etcd_object import build_object
 from translators.ids import label, object_id, object_name
 from translators.mappings.listener import listener_filter
-from translators.mappings.stream.filter_chain_match import read_addresses, read_regions, read_snis
+from translators.mappings.stream import udp_proxy
+from translators.mappings.stream.filter_chain_match import (
+    UDP,
+    is_udp_listener,
+    read_addresses,
+    read_regions,
+    read_snis,
+)
 from translators.mappings.stream.network_filter import apply_filters, is_http
 from translators.mappings.stream.region import MAX_PIECES, Network, Region, subtract, text_of, without_servers
 from translators.mappings.transport_socket import read_socket, unwrap
@@ -29,12 +36,13 @@ if TYPE_CHECKING:
     from translators.unit_view import UnitView
 
 DEFAULT_CHAIN = "default"
+_MATCH = "envoy.config.listener.v3.FilterChainMatch"
 _CLOSING = ("filter_chain_matcher", "api_listener")
 
 
 @dataclass(frozen=True, slots=True)
 class _Chain:
-    """A chain that can be served: what it matches and what happens to its connections."""
+    """A chain: what it matches and what happens to its connections; a closed one takes them from the others only."""
 
     name: str
     at: Where
@@ -69,6 +77,8 @@ def translate(view: UnitView, findings: Findings) -> Translation:
     if listener is None:
         return Translation()
     at = Where(xds.LISTENER, listener.name)
+    if is_udp_listener(listener):
+        return _udp(listener, view.references(xds.CLUSTER), at, findings)
     is_served = _note_fields(listener, at, findings)
     addresses = read_addresses(listener, at, findings)
     if addresses and not listener.filter_chains and not listener.HasField("default_filter_chain"):
@@ -78,17 +88,33 @@ def translate(view: UnitView, findings: Findings) -> Translation:
     if not is_served or not _is_bound(listener, at, findings):
         return Translation()
     clusters = view.references(xds.CLUSTER)
-    chains = [chain for chain in _chains(listener, clusters, at, findings) if not chain.draft.is_closed]
+    chains = _chains(listener, clusters, at, findings)
     routes: dict[str, EtcdObject] = {}
     for address, port in addresses:
         mapped = findings.policy.port_map.get(port, port)
         for claim in _disjoint(_claims(chains, address, mapped, findings), findings):
+            if claim.chain.draft.is_closed:
+                continue  # what it takes is nobody else's
             route = _stream_route(listener.name, claim)
             routes[route.key] = route
     objects = list(routes.values())
-    if any(chain.draft.needs_blackhole for chain in chains):
+    if any(chain.draft.needs_blackhole and not chain.draft.is_closed for chain in chains):
         objects.append(blackhole())
     return Translation(objects)
+
+
+def _udp(listener: xds.Message, clusters: dict[str, xds.Message], at: Where, findings: Findings) -> Translation:
+    """Translate a UDP listener: it has no chains, a listener filter says where its datagrams go."""
+    draft = ChainDraft(clusters)
+    addresses = read_addresses(listener, at, findings, protocol=UDP)
+    udp_proxy.apply(listener, draft, at, findings)
+    if draft.is_closed:
+        return Translation()
+    chain = _Chain("udp", at, is_default=False, draft=draft, snis=(None,), match=xds.message_class(_MATCH)())
+    ports = findings.policy.port_map
+    claims = [_Claim(chain, ports.get(port, port), None, Region(address, None)) for address, port in addresses]
+    routes = [_stream_route(listener.name, claim) for claim in claims]
+    return Translation([*routes, *([blackhole()] if draft.needs_blackhole else [])])
 
 
 def _note_fields(listener: xds.Message, at: Where, findings: Findings) -> bool:

@@ -20,6 +20,7 @@ class Discovery(StrEnum):
     EDS = "EDS"
     STRICT_DNS = "STRICT_DNS"
     LOGICAL_DNS = "LOGICAL_DNS"
+    AGGREGATE = "AGGREGATE"
     UNSUPPORTED = "UNSUPPORTED"
 
 

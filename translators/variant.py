@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
@@ -24,13 +25,14 @@ from translators.mappings.cluster.retry_policy import l4_retries, l7_retries, l7
 if TYPE_CHECKING:
     from schemas.records import EtcdObject
 
-Layer = Literal["l7", "l4"]
+Layer = Literal["l7", "l4", "udp"]
 BLACKHOLE_ID = "xds-blackhole"
 HTTP_PROTOCOL_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _SUBSET_METADATA = "envoy.lb"
 _PLUGIN_HOST = re.compile(r"[0-9a-zA-Z.-]+(?::\d{1,5})?\Z")
 _UPSTREAM_HOST = re.compile(r"[0-9a-zA-Z._\[\]:-]+\Z")
 _DEFAULT_IDLE_TIMEOUT_S = 3600.0
+_DEFAULT_UDP_IDLE_TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ class Variant:
     """One way to use a cluster.
 
     Attributes:
-        layer: `l7` for routes, `l4` for stream routes.
+        layer: `l7` for routes, `l4` for stream routes of TCP, `udp` for those of UDP.
         retries: tries after the first one.
         retry_timeout_s: bounds all tries together; 0 = unbounded.
         hash_on: where the key of consistent hashing comes from, as in upstream.hash_on; empty = no hashing.
@@ -47,6 +49,7 @@ class Variant:
         upstream_host: the Host header to send where proxy-rewrite.host cannot hold it.
         idle_timeout_s: of an L4 connection; 0 = unbounded.
         subset: canonical JSON of the `envoy.lb` metadata that endpoints must have; empty = all endpoints.
+        is_grpc: of a cluster that speaks both protocols, the upstream for gRPC.
     """
 
     layer: Layer = "l7"
@@ -58,6 +61,7 @@ class Variant:
     upstream_host: str = ""
     idle_timeout_s: float = _DEFAULT_IDLE_TIMEOUT_S
     subset: str = ""
+    is_grpc: bool = False
 
     def canonical(self) -> str:
         """Give canonical JSON of what differs from the defaults, so that a new attribute renames no upstream."""
@@ -68,12 +72,13 @@ class Variant:
     def summary(self) -> str:
         """Give a short form for people, e.g. `r2,header:x-user`; empty for the default variant."""
         parts = [
-            "l4" if self.layer == "l4" else "",
+            self.layer if self.layer != "l7" else "",
             f"r{self.retries}" if self.retries else "",
             f"{self.hash_on}:{self.hash_key}" if self.hash_on else "",
             f"host:{self.upstream_host}" if self.upstream_host else "",
             self.pass_host if self.pass_host == "node" else "",  # noqa: S105 - a mode, not a password
             self.subset,
+            "grpc" if self.is_grpc else "",
         ]
         return ",".join(part for part in parts if part)
 
@@ -83,12 +88,15 @@ def variant_of(cluster: xds.Message | None, use: xds.Message | None, layer: Laye
 
     Args:
         cluster: envoy.config.cluster.v3.Cluster, endpoints not needed; None counts as one with default settings.
-        use: `l7`: a RouteAction reduced by schemas.uses.reduce_use; `l4`: a TcpProxy; None = nothing special.
+        use: `l7`: a RouteAction reduced by schemas.uses.reduce_use; `l4`: a TcpProxy; `udp`: a UdpProxyConfig; None =
+            nothing special.
         layer: who uses it.
     """
     policy = effective_policy(cluster) if cluster is not None else LbPolicy("ROUND_ROBIN")
     if layer == "l4":
         return _l4(policy, use)
+    if layer == "udp":
+        return _udp(policy, use)
     defaults = http_protocol_options(cluster)
     hash_on, hash_key = "", ""
     if policy.name in HASHES:
@@ -107,6 +115,7 @@ def variant_of(cluster: xds.Message | None, use: xds.Message | None, layer: Laye
     )
 
 
+@lru_cache(maxsize=4096)
 def upstream_id(cluster_name: str, variant: Variant) -> str:
     """Give the id of the upstream of a cluster's variant."""
     return object_id("upstreams", cluster_name, cluster_name, variant.canonical())
@@ -124,6 +133,16 @@ def http_protocol_options(cluster: xds.Message | None) -> xds.Message | None:
         return None
     options = xds.unpack(cluster.typed_extension_protocol_options[HTTP_PROTOCOL_OPTIONS])
     return options if options is not None and options.DESCRIPTOR.full_name == HTTP_PROTOCOL_OPTIONS else None
+
+
+def speaks_both(cluster: xds.Message | None) -> bool:
+    """Tell whether a cluster takes HTTP/2 as well as HTTP/1.1: it has an upstream for gRPC beside the other."""
+    options = http_protocol_options(cluster)
+    if options is None:
+        return False
+    if options.HasField("use_downstream_protocol_config"):
+        return True
+    return bool(options.auto_config.HasField("http2_protocol_options"))
 
 
 def _first_set(field: str, use: xds.Message | None, defaults: xds.Message | None) -> Any:
@@ -164,12 +183,30 @@ def _l4(policy: LbPolicy, use: xds.Message | None) -> Variant:
     if use is None:
         return Variant(layer="l4")
     hash_on, hash_key = l4_hash(use.hash_policy) if policy.name in HASHES else ("", "")
-    idle = use.idle_timeout
     return Variant(
         layer="l4",
         retries=l4_retries(use),
         hash_on=hash_on,
         hash_key=hash_key,
-        idle_timeout_s=idle.seconds + idle.nanos / 1e9 if use.HasField("idle_timeout") else _DEFAULT_IDLE_TIMEOUT_S,
+        idle_timeout_s=_l4_idle_timeout_s(use),
         subset=_subset(policy, use),
     )
+
+
+def _l4_idle_timeout_s(use: xds.Message) -> float:
+    """Give how long a connection may be idle: the shortest that is set for any side, 0 where each is off."""
+    fields = ("idle_timeout", "downstream_idle_timeout", "upstream_idle_timeout")
+    chosen = [getattr(use, name) for name in fields if use.HasField(name)]
+    if not chosen:
+        return _DEFAULT_IDLE_TIMEOUT_S
+    seconds = [float(duration.seconds + duration.nanos / 1e9) for duration in chosen]
+    return min((one for one in seconds if one > 0), default=0.0)
+
+
+def _udp(policy: LbPolicy, use: xds.Message | None) -> Variant:
+    is_hashed = use is not None and policy.name in HASHES
+    hash_on, hash_key = l4_hash(use.hash_policies) if use is not None and is_hashed else ("", "")
+    idle_timeout_s = _DEFAULT_UDP_IDLE_TIMEOUT_S
+    if use is not None and use.HasField("idle_timeout"):
+        idle_timeout_s = float(use.idle_timeout.seconds + use.idle_timeout.nanos / 1e9)
+    return Variant(layer="udp", hash_on=hash_on, hash_key=hash_key, idle_timeout_s=idle_timeout_s)

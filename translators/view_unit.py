@@ -31,13 +31,14 @@ PLUGINS = (
     "gzip",
     "mocking",
     "prometheus",
+    "proxy-mirror",
     "proxy-rewrite",
     "redirect",
     "response-rewrite",
     "traffic-split",
 )
 """HTTP plugins that translations use; a node without one of them would skip it silently (mapping.md section 1.8)."""
-STREAM_PLUGINS = ("limit-conn", "traffic-split")
+STREAM_PLUGINS = ("ip-restriction", "limit-conn", "traffic-split")
 _UDP = 1
 _MAX_PORT = 65535
 
@@ -64,17 +65,21 @@ def translate(view: UnitView, findings: Findings) -> Translation:
 
     Args:
         view: SUBJECT Listener stubs (address, chains with the names of their filters and their transport sockets);
-            SIBLING resources without body: RouteConfigurations that listeners name and that are not known, and those
-            of types that no unit carries; with body: RouteConfigurations that no listener names.
+            SIBLING resources without body: RouteConfigurations that listeners name and that are not known,
+            ScopedRouteConfigurations that no listener takes (one without a name when all are awaited), and those of
+            types that no unit carries; with body: RouteConfigurations that no listener names.
         findings: receives the diagnostics.
 
     Returns:
         The global rule (metrics) and the bootstrap manifest, JSON: `router`, `node_listen`, `ssl_listen`,
-        `stream_tcp`, `stream_udp`, `plugins`, `stream_plugins` (mapping.md section 9).
+        `stream_tcp`, `stream_udp`, `plugins`, `stream_plugins`, and `dns_servers` where the policy names any
+        (mapping.md section 9).
     """
     for resource in view.unit.resources:
         if resource.role is Role.SIBLING and resource.type_url == xds.ROUTE_CONFIGURATION:
             _report_unserved(resource, findings)
+        elif resource.role is Role.SIBLING and resource.type_url == xds.SCOPED_ROUTE_CONFIGURATION:
+            _report_scope(resource, findings)
         elif resource.role is Role.SIBLING:
             findings.report(
                 "CFG-UNKNOWN-ANY", Where(resource.type_url, resource.name), effect="the resource is not translated"
@@ -94,6 +99,16 @@ def _report_unserved(resource: Resource, findings: Findings) -> None:
         findings.report("RT-SHADOWED", at, effect="no listener names it, its routes are not served", remedy=remedy)
     else:
         findings.report("RT-PENDING", at)
+
+
+def _report_scope(resource: Resource, findings: Findings) -> None:
+    at = Where(resource.type_url, resource.name)
+    if resource.name:
+        effect = "no listener takes its routes by scope, it is not served"
+        findings.report("RT-SHADOWED", at, effect=effect, remedy="use scoped_routes in a listener, or remove it")
+    else:
+        effect = "listeners with scoped_rds answer 404 until a scope arrives"
+        findings.report("RT-PENDING", at, effect=effect, remedy="check that the source has ScopedRouteConfigurations")
 
 
 def _collect(listener: xds.Message, at: Where, ports: dict[int, _Port], findings: Findings) -> None:
@@ -117,7 +132,7 @@ def _collect(listener: xds.Message, at: Where, ports: dict[int, _Port], findings
         if socket.protocol == _UDP:
             _want_udp(listener, place, port, findings)
         else:
-            _want_tcp(listener, at, port, findings)
+            _want_tcp(listener, at, port)
 
 
 def _is_bound(listener: xds.Message) -> bool:
@@ -132,15 +147,15 @@ def _want_udp(listener: xds.Message, at: Where, port: _Port, findings: Findings)
         port.has_http3 = True
         return
     port.udp.append(at)
-    findings.report("LST-ADDR", at, value="UDP", effect="the UDP listener is not served")
+    if all(listed.typed_config.type_url != xds.UDP_PROXY for listed in listener.listener_filters):
+        findings.report("LST-ADDR", at, value="UDP", effect="the UDP listener is not served")
 
 
-def _want_tcp(listener: xds.Message, at: Where, port: _Port, findings: Findings) -> None:
+def _want_tcp(listener: xds.Message, at: Where, port: _Port) -> None:
     chains = [(chain, at.item("filter_chains", chain.name or i)) for i, chain in enumerate(listener.filter_chains)]
     if listener.HasField("default_filter_chain"):
         chains.append((listener.default_filter_chain, at.field("default_filter_chain")))
     for chain, place in chains:
-        _note_scopes(chain, place, findings)
         is_tls = _speaks_tls(chain)
         if is_http(chain):
             (port.https if is_tls else port.http).append(place)
@@ -156,22 +171,8 @@ def _speaks_tls(chain: xds.Message) -> bool:
     return not is_raw(socket) if not socket.HasField("typed_config") else unwrap(socket).context is not None
 
 
-def _note_scopes(chain: xds.Message, at: Where, findings: Findings) -> None:
-    """Report scoped routes: a chain that uses them has no http unit."""
-    for network_filter in chain.filters:
-        hcm = xds.unpack(network_filter.typed_config) if network_filter.HasField("typed_config") else None
-        if hcm is not None and "scoped_routes" in hcm.DESCRIPTOR.fields_by_name and hcm.HasField("scoped_routes"):
-            findings.report(
-                "CFG-UNKNOWN-ANY",
-                at.item("filters", network_filter.name).field("scoped_routes"),
-                value=hcm.scoped_routes.name,
-                effect="the chain is not served: routes by scope are not translated",
-                remedy="use rds or route_config",
-            )
-
-
 def _manifest(ports: dict[int, _Port], findings: Findings) -> dict[str, Any]:
-    listen: dict[str, list[dict[str, Any]]] = {
+    listen: dict[str, list[Any]] = {
         "node_listen": [],
         "ssl_listen": [],
         "stream_tcp": [],
@@ -190,6 +191,8 @@ def _manifest(ports: dict[int, _Port], findings: Findings) -> dict[str, Any]:
             listen["stream_tcp"].append(stream | {"tls": bool(port.tls)})
         if port.udp:
             listen["stream_udp"].append(stream)
+    servers = findings.policy.dns_servers
+    listen |= {"dns_servers": list(servers)} if servers else {}
     return {**listen, "plugins": list(PLUGINS), "router": ROUTER, "stream_plugins": list(STREAM_PLUGINS)}
 
 

@@ -22,6 +22,7 @@ Key = tuple[str, str]
 """Type URL and name of a resource."""
 
 ANY = "google.protobuf.Any"
+SCOPED_ROUTES = "envoy.extensions.filters.network.http_connection_manager.v3.ScopedRoutes"
 EDS = 3  # envoy.config.cluster.v3.Cluster.DiscoveryType
 
 
@@ -83,6 +84,8 @@ def _found(message: xds.Message) -> Iterator[Key]:
         if inner is not None:
             yield from _found(inner)
         return
+    if full_name == SCOPED_ROUTES:
+        yield from _scoped(message)
     for row in _ROWS.get(full_name, ()):
         yield from _named(row, message)
     leading = _leading_fields(full_name)
@@ -99,6 +102,15 @@ def _named(row: Reference, message: xds.Message) -> Iterator[Key]:
     name = next(filter(None, (_at(message, path) for path in row.names)), "")
     if source in ("ads", "self") and name:
         yield row.type_url, name
+
+
+def _scoped(routes: xds.Message) -> Iterator[Key]:
+    """Give the RouteConfigurations that the scopes inside an HttpConnectionManager name."""
+    if routes.rds_config_source.WhichOneof("config_source_specifier") not in ("ads", "self"):
+        return
+    for scope in routes.scoped_route_configurations_list.scoped_route_configurations:
+        if scope.route_configuration_name:
+            yield xds.ROUTE_CONFIGURATION, scope.route_configuration_name
 
 
 def _at(message: xds.Message, path: str) -> Any:
@@ -124,7 +136,7 @@ def _leads_to_reference(full_name: str) -> bool:
     waiting: list[Descriptor] = [xds.pool().FindMessageTypeByName(full_name)]
     while waiting:
         descriptor = waiting.pop()
-        if descriptor.full_name == ANY or descriptor.full_name in _ROWS:
+        if descriptor.full_name in (ANY, SCOPED_ROUTES) or descriptor.full_name in _ROWS:
             return True
         if descriptor.full_name not in seen:
             seen.add(descriptor.full_name)

@@ -46,6 +46,8 @@ class Answer:
         route: name of the APISIX route.
         upstream_port: of the node; 0 when no upstream was asked.
         target, host, request_headers: as the upstream sees them.
+        mirror: scheme and address that a copy of what the upstream sees goes to; empty = none.
+        mirrored_share: of such requests.
     """
 
     status: int
@@ -57,6 +59,8 @@ class Answer:
     target: str = ""
     host: str = ""
     request_headers: Headers = field(default_factory=list)
+    mirror: str = ""
+    mirrored_share: float = 0
 
 
 class Node:
@@ -279,6 +283,13 @@ class _Exchange:
                 self.upstream_id = only["upstream_id"]
                 return
 
+    def mirror(self, conf: Mapping[str, Any]) -> None:
+        """proxy-mirror, which runs before proxy-rewrite unless it is told otherwise, and then copies a decoded path."""
+        assert set(conf) <= {"host", "sample_ratio", "_meta"}
+        assert self._variables["upstream_uri"], "the copy would have the path as nginx has decoded it"
+        self.answer.mirror = conf["host"]
+        self.answer.mirrored_share = conf.get("sample_ratio", 1)
+
     def ask(self, upstream: Mapping[str, Any], origin: Headers) -> None:
         """Forward to the upstream, whose nodes are one echo server."""
         if not upstream["nodes"]:
@@ -327,6 +338,7 @@ PLUGINS = {
     "fault-injection": Plugin(11000, _REWRITE, _Exchange.inject_fault),
     "proxy-rewrite": Plugin(1008, _REWRITE, _Exchange.rewrite),
     "grpc-web": Plugin(505, _ACCESS, _Exchange.translate_grpc_web),
+    "proxy-mirror": Plugin(1010, _REWRITE, _Exchange.mirror),
     "mocking": Plugin(10900, _ACCESS, _Exchange.mock),
     "traffic-split": Plugin(966, _ACCESS, _Exchange.split),
     "response-rewrite": Plugin(899, _RESPONSE, _Exchange.rewrite_response),

@@ -11,7 +11,7 @@ import contextlib
 import importlib.util
 import json
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,9 +48,15 @@ def free_ports(count: int) -> list[int]:
 
 @dataclass(frozen=True)
 class Upstreams:
-    """Running echo servers: cluster -> port."""
+    """Running echo servers.
+
+    Attributes:
+        ports: cluster -> port.
+        seen: what each cluster was asked, one `{cluster, method, target, headers}` a request.
+    """
 
     ports: dict[str, int]
+    seen: dict[str, asyncio.Queue[dict[str, Any]]] = field(default_factory=dict)
 
     def clusters(self) -> list[dict[str, Any]]:
         """Give the Clusters as JSON data."""
@@ -72,19 +78,21 @@ def _cluster(name: str, port: int) -> dict[str, Any]:
 async def upstreams(names: Iterable[str]) -> AsyncIterator[Upstreams]:
     """Run an echo server per cluster."""
     async with contextlib.AsyncExitStack() as stack:
-        ports = {}
+        running = Upstreams({})
         for name in names:
-            server = await asyncio.start_server(_Echo(name).serve, "127.0.0.1", 0)
+            running.seen[name] = asyncio.Queue()
+            server = await asyncio.start_server(_Echo(name, running.seen[name]).serve, "127.0.0.1", 0)
             await stack.enter_async_context(server)
-            ports[name] = server.sockets[0].getsockname()[1]
-        yield Upstreams(ports)
+            running.ports[name] = server.sockets[0].getsockname()[1]
+        yield running
 
 
 class _Echo:
     """Answers with what it was asked."""
 
-    def __init__(self, cluster: str) -> None:
+    def __init__(self, cluster: str, seen: asyncio.Queue[dict[str, Any]]) -> None:
         self._cluster = cluster
+        self._seen = seen
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
@@ -99,6 +107,7 @@ class _Echo:
 
     def _answer(self, method: str, target: str, headers: list[tuple[str, str]]) -> bytes:
         seen = {"cluster": self._cluster, "method": method, "target": target, "headers": headers}
+        self._seen.put_nowait(seen)
         body = json.dumps(seen).encode()
         lines = ["HTTP/1.1 200 OK", *(f"{name}: {value}" for name, value in ECHO_HEADERS)]
         if method == "HEAD":

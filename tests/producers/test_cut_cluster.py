@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from producers.cut_cluster import AGGREGATE_CLUSTER
 from schemas import xds
 from tests.producers.scene import (
     Scene,
@@ -109,16 +110,25 @@ def test_l4_uses_are_reduced_tcp_proxies():
     assert (use.stat_prefix, len(use.access_log)) == ("", 0)
 
 
+def test_a_udp_proxy_uses_its_cluster_in_its_own_way():
+    scene = Scene()
+    udp = {"@type": xds.UDP_PROXY, "stat_prefix": "s", "cluster": "dns", "idle_timeout": "9s"}
+    scene.say(listener("l", listener_filters=[{"name": "udp", "typed_config": udp}]), cluster("dns"))
+    [use] = uses(scene, "dns", xds.UDP_PROXY)
+    assert (use.cluster, use.idle_timeout.seconds, use.stat_prefix) == ("dns", 9, "")
+    assert uses(scene, "dns", xds.TCP_PROXY) == []
+
+
 def test_another_l4_filter_uses_the_cluster_it_names():
     scene = Scene()
-    udp = {
-        "@type": "type.googleapis.com/envoy.extensions.filters.udp.udp_proxy.v3.UdpProxyConfig",
+    redis = {
+        "@type": "type.googleapis.com/envoy.extensions.filters.network.redis_proxy.v3.RedisProxy",
         "stat_prefix": "s",
-        "cluster": "dns",
+        "prefix_routes": {"catch_all_route": {"cluster": "cache"}},
     }
-    scene.say(listener("l", listener_filters=[{"name": "udp", "typed_config": udp}]), cluster("dns"))
-    [use] = uses(scene, "dns", xds.TCP_PROXY)
-    assert use.cluster == "dns"
+    scene.say(listener("l", {"filters": [{"name": "redis", "typed_config": redis}]}), cluster("cache"))
+    [use] = uses(scene, "cache", xds.TCP_PROXY)
+    assert use.cluster == "cache"
 
 
 def test_secrets_of_the_clusters_tls_go_along_as_soon_as_they_are_known():
@@ -145,3 +155,45 @@ def test_an_unknown_top_level_type_is_named_in_the_view():
     assert (sibling.role, sibling.name, sibling.body) == ("sibling", "scope", b"")
     assert scene.say(removal(xds.SCOPED_ROUTE_CONFIGURATION, "scope")) == ["view"]
     assert scene.units["view"].resources == ()
+
+
+def aggregate(name: str, *members: str):
+    config = {"@type": xds.TYPE_URL_PREFIX + AGGREGATE_CLUSTER, "clusters": list(members)}
+    return cluster(name, cluster_type={"name": "envoy.clusters.aggregate", "typed_config": config})
+
+
+def members(scene: Scene, name: str) -> tuple[list[str], list[str]]:
+    unit = f"cluster/{name}"
+    return (
+        list(scene.bodies(unit, "reference", xds.CLUSTER)),
+        list(scene.bodies(unit, "reference", xds.CLUSTER_LOAD_ASSIGNMENT)),
+    )
+
+
+def test_an_aggregate_carries_its_members_in_its_order_with_their_endpoints():
+    scene = Scene()
+    service = {"type": "EDS", "eds_cluster_config": {"eds_config": {"ads": {}}, "service_name": "of-a"}}
+    inline = {"type": "STATIC", "load_assignment": assignment("x", 1)}
+    scene.say(aggregate("all", "b", "inner", "gone", "b"), aggregate("inner", "a", "all"))
+    scene.say(cluster("a", **service), cluster("b", **inline), endpoints("of-a", 2))
+    assert members(scene, "all") == (["b", "inner", "a"], ["b", "a"])
+    assert members(scene, "inner") == (["a", "all", "b"], ["a", "b"])
+
+
+def test_a_change_in_a_member_is_one_in_the_aggregate():
+    scene = Scene()
+    scene.say(aggregate("all", "inner"), aggregate("inner", "a"), cluster("a"))
+    changed = ["cluster/a", "cluster/all", "cluster/inner"]
+    assert scene.say(endpoints("a", 1)) == changed
+    assert scene.say(cluster("a", type="STATIC")) == changed
+    assert set(scene.say(removal(xds.CLUSTER, "a"))) == {"-cluster/a", "cluster/all", "cluster/inner"}
+
+
+def test_a_secret_of_a_member_goes_along():
+    scene = Scene()
+    common = {"tls_certificate_sds_secret_configs": [{"name": "s", "sds_config": {"ads": {}}}]}
+    context = {"@type": xds.UPSTREAM_TLS_CONTEXT, "common_tls_context": common}
+    socket = {"name": "tls", "typed_config": context}
+    scene.say(aggregate("all", "a"), cluster("a", type="STATIC", transport_socket=socket))
+    assert {"cluster/a", "cluster/all"} <= set(scene.say(secret("s")))
+    assert list(scene.bodies("cluster/all", "reference", xds.SECRET)) == ["s"]

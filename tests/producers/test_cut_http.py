@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from producers.cut_cluster import MAX_NAMEABLE
 from schemas import xds
 from tests.producers.scene import (
     Scene,
+    assignment,
     cluster,
+    endpoints,
     hcm,
     listener,
     rds,
@@ -181,3 +184,88 @@ def test_the_older_field_for_not_opening_a_port_counts_too():
     scene.say(route_configuration("r"), listener("svc", rds("x"), port=80, host="10.0.0.1", bind_to_port=False))
     scene.say(listener("any", rds("r") | {"name": "c"}, port=80, deprecated_v1={"bind_to_port": False}))
     assert siblings(scene, "http/any/c/r/*") == {"svc": "10.0.0.1"}
+
+
+def mirror_targets(scene: Scene, unit: str = "http/l/c/r/h") -> dict[str, list[int]]:
+    """Ports of the endpoints that copies of requests go to."""
+    found = scene.bodies(unit, "reference", xds.CLUSTER_LOAD_ASSIGNMENT)
+    return {
+        name: [e.endpoint.address.socket_address.port_value for one in found[name].endpoints for e in one.lb_endpoints]
+        for name in found
+    }
+
+
+def test_one_endpoint_of_a_mirrored_cluster_goes_along_and_others_may_change():
+    scene = scene_of(virtual_host("h", ["a"], route("a", request_mirror_policies=[{"cluster": "m"}])))
+    scene.say(cluster("a"), cluster("m"), endpoints("a", 1))
+    assert mirror_targets(scene) == {}
+    assert scene.say(endpoints("m", 1, 2)) == ["cluster/m", "http/l/c/r/h"]
+    assert mirror_targets(scene) == {"m": [1]}
+    assert scene.say(endpoints("m", 1, 3)) == ["cluster/m"]
+    assert scene.say(endpoints("m", 2)) == ["cluster/m", "http/l/c/r/h"]
+    assert mirror_targets(scene) == {"m": [2]}
+
+
+def test_the_endpoint_of_a_mirror_is_the_first_usable_one():
+    scene = scene_of(virtual_host("h", ["a"], route("a", request_mirror_policies=[{"cluster": "m"}])))
+    named = {"first": {"address": {"socket_address": {"address": "10.0.0.1", "port_value": 7}}}}
+    spare, own = assignment("m", 9)["endpoints"][0], assignment("m", 5)["endpoints"][0]["lb_endpoints"][0]
+    usable = {"lb_endpoints": [{**own, "health_status": "DRAINING"}, {"endpoint_name": "first"}]}
+    inline = {"cluster_name": "x", "named_endpoints": named, "endpoints": [{**spare, "priority": 1}, usable]}
+    scene.say(cluster("m", type="STATIC", load_assignment=inline))
+    assert mirror_targets(scene) == {"m": [7]}
+
+
+def test_what_a_route_configuration_or_a_cluster_mirrors_to_goes_along():
+    host = virtual_host("h", ["a"], route("a"))
+    scene = Scene()
+    scene.say(listener("l", CHAIN), route_configuration("r", host), cluster("a"), cluster("m"), endpoints("m", 4))
+    assert mirror_targets(scene) == {}
+    scene.say(route_configuration("r", host, request_mirror_policies=[{"cluster": "m"}]))
+    assert mirror_targets(scene) == {"m": [4]}
+    scene.say(route_configuration("r", host))
+    assert mirror_targets(scene) == {}
+    options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+    mirroring = {"@type": xds.TYPE_URL_PREFIX + options, "request_mirror_policies": [{"cluster": "m"}]}
+    scene.say(cluster("a", type="STATIC", typed_extension_protocol_options={options: mirroring}))
+    assert mirror_targets(scene) == {"m": [4]}
+    assert "m" in scene.bodies("http/l/c/r/h", "reference", xds.CLUSTER)
+    assert scene.say(endpoints("m", 5)) == ["cluster/m", "http/l/c/r/h"]
+
+
+def by_header(**action: str) -> dict:
+    return {"match": {"prefix": "/"}, "route": {"cluster_header": "x-cluster", **action}}
+
+
+def named_in(scene: Scene, unit: str = "http/l/c/r/h") -> list[str]:
+    return list(scene.bodies(unit, "reference", xds.CLUSTER))
+
+
+def test_where_requests_name_the_cluster_all_go_along_and_are_used():
+    scene = scene_of(virtual_host("h", ["a"], by_header(), by_header(host_rewrite_literal="x")))
+    scene.say(cluster("a"), cluster("b"))
+    assert named_in(scene) == ["a", "b"]
+    assert len(scene.bodies("cluster/b", "use", xds.ROUTE_ACTION)) == 1  # both are named l7
+    uses = [resource for resource in scene.units["cluster/b"].resources if resource.role == "use"]
+    assert len(uses) == 2
+    assert scene.say(cluster("c")) == ["cluster/c", "http/l/c/r/h"]
+    assert scene.say(removal(xds.CLUSTER, "b")) == ["http/l/c/r/h", "-cluster/b"]
+    assert named_in(scene) == ["a", "c"]
+    gone = scene.say(route_configuration("r", virtual_host("h", ["a"], route("a"))))
+    assert {"cluster/a", "cluster/c", "http/l/c/r/h"} <= set(gone)
+    assert [r for r in scene.units["cluster/c"].resources if r.role == "use"] == []
+
+
+def test_too_many_clusters_do_not_go_along():
+    scene = scene_of(virtual_host("h", ["a"], by_header(), route("c0")))
+    scene.say(*(cluster(f"c{number}") for number in range(MAX_NAMEABLE)))
+    assert len(named_in(scene)) == MAX_NAMEABLE
+    assert scene.bodies("http/l/c/r/h", "sibling", xds.CLUSTER) == {}
+    said = scene.say(cluster("more"))
+    assert "cluster/c1" in said
+    assert named_in(scene) == ["c0"]
+    assert len(scene.bodies("http/l/c/r/h", "sibling", xds.CLUSTER)) == 1
+    assert [r for r in scene.units["cluster/c1"].resources if r.role == "use"] == []
+    scene.say(removal(xds.CLUSTER, "more"))
+    assert len(named_in(scene)) == MAX_NAMEABLE
+    assert len([r for r in scene.units["cluster/c1"].resources if r.role == "use"]) == 1

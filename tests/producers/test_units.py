@@ -111,14 +111,6 @@ def test_the_view_names_the_route_configurations_that_no_listener_names():
     assert not [found for found in scene.units["view"].resources if found.role == "sibling"]
 
 
-def test_scoped_routes_have_no_http_unit():
-    scene = Scene()
-    scoped = {"name": "n", "scope_key_builder": {}, "scoped_route_configurations_list": {}}
-    assert scene.say(listener("l", hcm(scoped_routes=scoped))) == ["view"]
-    flagged = scene.bodies("view", "subject", xds.LISTENER)["l"].filter_chains[0].filters[0].typed_config
-    assert xds.unpack(flagged).scoped_routes.name == "n"
-
-
 def test_a_unit_says_which_version_it_was_cut_from():
     scene = Scene()
     versioned = cluster("a")

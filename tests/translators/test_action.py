@@ -23,7 +23,7 @@ def test_a_route_to_a_cluster():
 @pytest.mark.parametrize(
     ("route", "code"),
     [
-        ({"route": {"cluster_header": "x-cluster"}}, "RA-CLUSTER-HEADER"),
+        ({"route": {"cluster_header": "x.cluster"}}, "RA-CLUSTER-HEADER"),
         ({"route": {"cluster_specifier_plugin": "p"}}, "RA-CLUSTER-PLUGIN"),
         ({"route": {}}, "RT-ACTION"),
         ({"filter_action": {}}, "RT-ACTION"),
@@ -44,6 +44,8 @@ def test_what_leads_nowhere_is_answered_503(route: dict[str, Any], code: str):
         ({"internal_redirect_policy": {}}, "RA-INTERNAL-REDIRECT"),
         ({"hedge_policy": {}}, "RA-RETRY"),
         ({"path_rewrite_policy": {"name": "p"}}, "RT-ACTION"),
+        ({"path_rewrite": "/%NOTHING%"}, "HDR-FORMAT"),
+        ({"host_rewrite": "%REQ(x-h)%"}, "RA-HOST"),
     ],
 )
 def test_what_is_lost_on_the_way_is_said(action: dict[str, Any], code: str):

@@ -62,6 +62,13 @@ def test_a_node_without_streams():
     assert "proxy_mode" not in apisix
 
 
+def test_discovery_by_dns():
+    assert read({**MANIFEST, "dns_servers": ["10.0.0.53:53"]}, "http://a:1")["discovery"] == {
+        "dns": {"servers": ["10.0.0.53:53"]}
+    }
+    assert "discovery" not in read(MANIFEST, "http://a:1")
+
+
 def test_another_prefix():
     text = config_yaml("", ["http://a:1"], "/gateway")
     assert yaml.safe_load(text)["deployment"]["etcd"]["prefix"] == "/gateway"

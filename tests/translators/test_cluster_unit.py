@@ -135,9 +135,25 @@ def test_pick_first_tries_one_endpoint_after_the_other():
 
 
 def test_slow_start_is_not_followed():
-    config = {"round_robin_lb_config": {"slow_start_config": {"slow_start_window": "60s"}}}
-    (found,) = cluster_outcome(config, ONE).found("CL-FEATURE")
+    slowly = {"slow_start_config": {"slow_start_window": "60s"}}
+    (found,) = cluster_outcome({"round_robin_lb_config": slowly}, ONE).found("CL-FEATURE")
     assert (found.severity, found.path) == (Severity.INFO, "round_robin_lb_config.slow_start_config")
+    (found,) = cluster_outcome(extension(("least_request.v3.LeastRequest", slowly)), ONE).found("CL-FEATURE")
+    assert (found.severity, found.path) == (Severity.INFO, "load_balancing_policy")
+
+
+def test_names_are_resolved_by_discovery_where_the_operator_has_it():
+    named = [locality(lb_endpoint("db.example.com", 5432))]
+    policy = Policy(dns_servers=("10.0.0.53:53",))
+    value = cluster_outcome({"type": "STRICT_DNS"}, named, policy=policy).value
+    assert (value["discovery_type"], value["service_name"], "nodes" in value) == ("dns", "db.example.com:5432", False)
+    for cluster, endpoints in (
+        ({"type": "LOGICAL_DNS"}, named),
+        ({"type": "STRICT_DNS"}, [locality(lb_endpoint("10.0.0.1"))]),
+        ({"type": "STRICT_DNS"}, [locality(lb_endpoint("a.example.com"), lb_endpoint("b.example.com"))]),
+    ):
+        assert cluster_outcome(cluster, endpoints, policy=policy).value["nodes"]
+    assert cluster_outcome({"type": "STRICT_DNS"}, named).value["nodes"]
     assert cluster_outcome({"least_request_lb_config": {"choice_count": 3}}, ONE).codes == []
 
 
@@ -192,7 +208,7 @@ def test_endpoints_inside_the_cluster_are_read_too():
                     "typed_config": packed("envoy.extensions.clusters.aggregate.v3.ClusterConfig", {"clusters": ["a"]}),
                 }
             },
-            ["CL-TYPE"],
+            ["CL-TYPE", "RA-CLUSTER-UNKNOWN"],
             0,
         ),
         ({"cluster_type": {"name": "mine"}}, ["CL-TYPE"], 0),
@@ -223,11 +239,17 @@ def test_http2_is_spoken_as_grpc():
     assert (third.value["scheme"], third.codes) == ("http", ["CL-FEATURE"])
 
 
-def test_protocols_chosen_per_request_are_http1():
+@pytest.mark.parametrize("chooser", ["use_downstream_protocol_config", "auto_config"])
+def test_where_the_protocol_is_chosen_per_request_grpc_has_an_upstream_of_its_own(chooser: str):
     both = {"http_protocol_options": {}, "http2_protocol_options": {}}
-    found = cluster_outcome(http_options(use_downstream_protocol_config=both), ONE)
-    assert (found.value["scheme"], found.codes) == ("http", ["CL-H2"])
-    assert cluster_outcome(http_options(auto_config={"http_protocol_options": {}}), ONE).codes == []
+    found = cluster_outcome(http_options(**{chooser: both}), ONE, l4_uses=({"cluster": "backend"},))
+    assert sorted(value["scheme"] for value in found.values) == ["grpc", "http", "tcp"]
+    assert [(one.code, one.severity) for one in found.diagnostics] == [("CL-H2", Severity.INFO)]
+
+
+def test_one_protocol_to_choose_from_is_no_choice():
+    found = cluster_outcome(http_options(auto_config={"http_protocol_options": {}}), ONE)
+    assert (found.value["scheme"], found.codes) == ("http", [])
 
 
 def test_unknown_protocol_options_are_told():
@@ -262,7 +284,7 @@ def test_limits_count_only_when_they_can_be_reached(limits: dict[str, Any], code
 
 def test_what_is_not_translated_says_so():
     cluster = {
-        "outlier_detection": {},
+        "outlier_detection": {"max_ejection_percent": 10},
         "upstream_bind_config": {"source_address": {"address": "10.0.0.9", "port_value": 0}},
     }
     assert cluster_outcome(cluster, ONE).codes == ["CL-FEATURE", "CL-OUTLIER"]
@@ -530,3 +552,26 @@ def test_new_endpoints_change_nothing_but_nodes(before: list[dict[str, Any]], af
 def test_values_are_canonical_json():
     (found,) = cluster_outcome({}, ONE).objects
     assert found.value == orjson.dumps(orjson.loads(found.value), option=orjson.OPT_SORT_KEYS)
+
+
+def test_a_subset_falls_back_to_fewer_keys():
+    narrow = {"keys": ["v", "w"], "fallback_policy": "KEYS_SUBSET", "fallback_keys_subset": ["v"]}
+    cluster = {"lb_subset_config": {"fallback_policy": "NO_FALLBACK", "subset_selectors": [narrow, {"keys": ["v"]}]}}
+    endpoints = [locality(in_subset("10.0.0.1", v="1", w="1"), in_subset("10.0.0.2", v="2", w="1"))]
+
+    def hosts(**wanted: str) -> list[str]:
+        use = {"metadata_match": {"filter_metadata": {"envoy.lb": wanted}}}
+        return [node["host"] for node in cluster_outcome(cluster, endpoints, uses=(use,)).value["nodes"]]
+
+    assert hosts(v="1", w="1") == ["10.0.0.1"]
+    assert hosts(v="2", w="9") == ["10.0.0.2"]
+    assert hosts(v="9", w="9") == []
+
+
+def test_one_endpoint_per_subset_is_not_followed():
+    cluster = {"lb_subset_config": {"subset_selectors": [{"keys": ["v"], "single_host_per_subset": True}]}}
+    (found,) = cluster_outcome(cluster, ONE).found("CL-FEATURE")
+    assert (found.severity, found.path) == (
+        Severity.INFO,
+        "lb_subset_config.subset_selectors[0].single_host_per_subset",
+    )

@@ -123,7 +123,7 @@ def test_a_limit_of_connections():
 @pytest.mark.parametrize(
     ("listed", "codes"),
     [
-        (network_filter("rbac.v3.RBAC"), ["L4-RBAC"]),
+        (network_filter("rbac.v3.RBAC", {"matcher": {}}), ["L4-RBAC"]),
         (network_filter("ext_authz.v3.ExtAuthz"), ["L4-FILTER"]),
         (network_filter("local_ratelimit.v3.LocalRateLimit"), ["L4-FILTER"]),
         (network_filter("sni_cluster.v3.SniCluster"), ["L4-PASSTHROUGH"]),
@@ -135,6 +135,28 @@ def test_a_limit_of_connections():
 def test_filters_that_may_restrict_close_the_chain(listed: dict[str, Any], codes: list[str]):
     found = translated(chain("", None, listed, tcp()))
     assert (found.objects, found.codes) == ((), codes)
+
+
+def test_what_a_closed_chain_takes_is_nobody_elses():
+    guard = network_filter("rbac.v3.RBAC", {"matcher": {}})
+    closed = chain("closed", {"source_prefix_ranges": cidr("10.0.0.0/8")}, guard, tcp())
+    found = translated(closed, default_filter_chain=to("other"))
+    served = [value["remote_addr"] for value in found.values]
+    assert {value["labels"]["xds.chain"] for value in found.values} == {"other"}
+    assert not any(ip_address("10.1.2.3") in ip_network(network) for network in served)
+    assert any(ip_address("11.1.2.3") in ip_network(network) for network in served)
+
+
+def test_a_protocol_proxy_is_plain_tcp_to_its_only_cluster():
+    redis = network_filter("redis_proxy.v3.RedisProxy", {"prefix_routes": {"catch_all_route": {"cluster": "db"}}})
+    found = translated(chain("", None, redis))
+    assert found.value["upstream_id"] == translated(chain("", None, tcp())).value["upstream_id"]
+    assert found.codes == ["L4-FILTER"]
+    routes = {"catch_all_route": {"cluster": "db"}, "routes": [{"prefix": "a", "cluster": "other"}]}
+    two = translated(chain("", None, network_filter("redis_proxy.v3.RedisProxy", {"prefix_routes": routes})))
+    assert (two.objects, two.codes) == ((), ["L4-FILTER"])
+    none = translated(chain("", None, network_filter("thrift_proxy.v3.ThriftProxy")))
+    assert (none.objects, none.codes) == ((), ["L4-FILTER"])
 
 
 def test_observers_do_not():

@@ -22,6 +22,7 @@ PEM = "-----BEGIN CERTIFICATE-----" + "A" * 128
 DUMP = Path(__file__).parents[2].parent / "shared" / "reference" / "apisix-3.18-schemas.json"
 NODE = {"host": "10.0.0.1", "port": 80, "weight": 1, "priority": 0}
 UPSTREAM = {"nodes": [NODE], "type": "roundrobin", "scheme": "http", "retries": 0}
+SERVICE = {**{k: v for k, v in UPSTREAM.items() if k != "nodes"}, "discovery_type": "dns", "service_name": "a:1"}
 ROUTE = {"uris": ["/a", "/b/*"], "upstream_id": "u"}
 SSL = {"type": "server", "cert": PEM, "key": PEM, "snis": ["a.example"]}
 STREAM = {"server_port": 9000, "upstream_id": "u"}
@@ -31,6 +32,7 @@ ABORT = {"abort": {"http_status": 403, "body": ""}}
 GOOD: list[tuple[str, dict[str, Any]]] = [
     ("upstreams", UPSTREAM),
     ("upstreams", {**UPSTREAM, "nodes": []}),
+    ("upstreams", SERVICE),
     ("upstreams", {**UPSTREAM, "type": "chash", "hash_on": "header", "key": "x-user"}),
     ("upstreams", {**UPSTREAM, "type": "chash", "hash_on": "vars", "key": "arg_q"}),
     ("upstreams", {**UPSTREAM, "type": "chash", "hash_on": "vars_combinations", "key": "${http_a}"}),
@@ -54,6 +56,8 @@ GOOD: list[tuple[str, dict[str, Any]]] = [
 ]
 BAD: list[tuple[str, dict[str, Any]]] = [
     ("upstreams", {**UPSTREAM, "create_time": 1}),
+    ("upstreams", {**UPSTREAM, **SERVICE}),
+    ("upstreams", {k: v for k, v in UPSTREAM.items() if k != "nodes"}),
     ("upstreams", {**UPSTREAM, "nodes": [{**NODE, "port": 0}]}),
     ("upstreams", {**UPSTREAM, "nodes": [{**NODE, "weight": 0}]}),
     ("upstreams", {**UPSTREAM, "nodes": [{**NODE, "host": "/run/x.sock"}]}),

@@ -146,3 +146,17 @@ def test_the_blackhole_is_a_valid_upstream_without_nodes():
     assert blackhole().key == f"/upstreams/{BLACKHOLE_ID}"
     assert orjson.loads(blackhole().value)["nodes"] == []
     assert problem_of(blackhole()) is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "seconds"),
+    [
+        ({}, 3600),
+        ({"idle_timeout": "9s"}, 9),
+        ({"idle_timeout": "9s", "downstream_idle_timeout": "8s", "upstream_idle_timeout": "7s"}, 7),
+        ({"idle_timeout": "0s", "upstream_idle_timeout": "7s"}, 7),
+        ({"idle_timeout": "0s", "upstream_idle_timeout": "0s"}, 0),
+    ],
+)
+def test_a_connection_may_be_idle_as_long_as_no_side_minds(fields: dict[str, Any], seconds: float):
+    assert variant_of(None, message(xds.TCP_PROXY, fields), "l4").idle_timeout_s == seconds

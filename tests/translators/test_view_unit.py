@@ -37,7 +37,7 @@ def test_an_empty_view_needs_no_port():
         "plugins": list(PLUGINS),
         "router": "radixtree_host_uri",
         "ssl_listen": [],
-        "stream_plugins": ["limit-conn", "traffic-split"],
+        "stream_plugins": ["ip-restriction", "limit-conn", "traffic-split"],
         "stream_tcp": [],
         "stream_udp": [],
     }
@@ -137,14 +137,12 @@ def test_tcp_and_udp_of_one_number():
 
 
 def test_types_that_no_unit_carries_are_named():
-    other = Resource(Role.SIBLING, xds.SCOPED_ROUTE_CONFIGURATION, "scope-1", b"")
+    other = Resource(Role.SIBLING, xds.TYPED_EXTENSION_CONFIG, "extension", b"")
     (found,) = viewed(others=(other,)).diagnostics
-    assert (found.code, found.type_url, found.name) == ("CFG-UNKNOWN-ANY", xds.SCOPED_ROUTE_CONFIGURATION, "scope-1")
+    assert (found.code, found.type_url, found.name) == ("CFG-UNKNOWN-ANY", xds.TYPED_EXTENSION_CONFIG, "extension")
 
 
-def test_scoped_routes_are_not_served():
-    hcm = packed(xds.HTTP_CONNECTION_MANAGER.rpartition("/")[2], {"scoped_routes": {"name": "scopes"}})
-    chain = {"filters": [{"name": "hcm", "typed_config": hcm}]}
-    (found,) = viewed(listener("a", 80, chain)).diagnostics
-    assert (found.code, found.value) == ("CFG-UNKNOWN-ANY", "scopes")
-    assert found.path == "filter_chains[0].filters[hcm].scoped_routes"
+@pytest.mark.parametrize(("name", "code"), [("scope-1", "RT-SHADOWED"), ("", "RT-PENDING")])
+def test_scopes_that_nobody_takes_and_scopes_that_do_not_come(name: str, code: str):
+    (found,) = viewed(others=(Resource(Role.SIBLING, xds.SCOPED_ROUTE_CONFIGURATION, name, b""),)).diagnostics
+    assert (found.code, found.name) == (code, name)

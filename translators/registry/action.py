@@ -5,6 +5,8 @@ from __future__ import annotations
 from translators.mappings.action import (
     hash_policy,
     host_rewrite,
+    path_rewrite,
+    path_rewrite_policy,
     prefix_rewrite,
     regex_rewrite,
     retry_policy,
@@ -15,6 +17,7 @@ from translators.registry.row import Diagnosed, Fidelity, Handled, Row, diagnose
 _ROUTE = "envoy.config.route.v3"
 _ACTION = f"{_ROUTE}.RouteAction"
 _WEIGHTED = f"{_ROUTE}.WeightedCluster"
+_MIRROR = f"{_ACTION}.RequestMirrorPolicy"
 _REDIRECT = f"{_ROUTE}.RedirectAction"
 _RETRY = f"{_ROUTE}.RetryPolicy"
 _RUNTIME = "there is no runtime layer"
@@ -28,21 +31,34 @@ def _is_unlimited(max_stream_duration: object) -> bool:
 
 _ACTION_ROWS: tuple[Row, ...] = (
     *handled(_ACTION, "cluster", "weighted_clusters", "cluster_not_found_response_code", "metadata_match"),
-    Diagnosed(f"{_ACTION}.cluster_header", "RA-CLUSTER-HEADER"),
+    Handled(f"{_ACTION}.cluster_header", codes=("RA-CLUSTER-HEADER",)),
     *diagnosed(_ACTION, "RA-CLUSTER-PLUGIN", "cluster_specifier_plugin", "inline_cluster_specifier_plugin"),
     Handled(f"{_ACTION}.prefix_rewrite", prefix_rewrite.apply, Fidelity.APPROXIMATED),
     Handled(f"{_ACTION}.regex_rewrite", regex_rewrite.apply, Fidelity.APPROXIMATED, codes=("RT-REGEX",)),
-    *diagnosed(_ACTION, "RT-ACTION", "path_rewrite_policy", "path_rewrite", effect="the path is not rewritten"),
+    Handled(f"{_ACTION}.path_rewrite_policy", path_rewrite_policy.apply, Fidelity.APPROXIMATED, codes=("RT-ACTION",)),
+    Handled(f"{_ACTION}.path_rewrite", path_rewrite.apply, Fidelity.APPROXIMATED, codes=("HDR-FORMAT",)),
+    *handled("envoy.extensions.path.rewrite.uri_template.v3.UriTemplateRewriteConfig", "path_template_rewrite"),
     Handled(f"{_ACTION}.host_rewrite_literal", host_rewrite.apply, codes=("RA-HOST",)),
     Handled(f"{_ACTION}.auto_host_rewrite", fidelity=Fidelity.APPROXIMATED),
-    *diagnosed(_ACTION, "RA-HOST", "host_rewrite_header", "host_rewrite_path_regex", "host_rewrite"),
+    Handled(f"{_ACTION}.host_rewrite", host_rewrite.apply_format, Fidelity.NOT_EXPRESSIBLE, codes=("RA-HOST",)),
+    *diagnosed(_ACTION, "RA-HOST", "host_rewrite_header", "host_rewrite_path_regex"),
     *ignored(_ACTION, "APISIX always sets X-Forwarded-Host", "append_x_forwarded_host"),
     *handled(_ACTION, "timeout", "idle_timeout", "retry_policy"),
     *ignored(_ACTION, _TUNING, "flush_timeout", "early_data_policy", "priority"),
     *ignored(_ACTION, "grpc-timeout is not looked at", "max_grpc_timeout", "grpc_timeout_offset"),
     *diagnosed(_ACTION, "RA-RETRY", "retry_policy_typed_config", effect="nothing is retried"),
     Handled(f"{_ACTION}.hedge_policy", retry_policy.apply_hedge, Fidelity.NOT_EXPRESSIBLE, codes=("RA-RETRY",)),
-    *diagnosed(_ACTION, "RA-MIRROR", "request_mirror_policies"),
+    Handled(
+        f"{_ACTION}.request_mirror_policies",
+        fidelity=Fidelity.APPROXIMATED,
+        codes=("RA-MIRROR", "TLS-UPSTREAM-UNVERIFIED"),
+    ),
+    *handled(_MIRROR, "cluster", "runtime_fraction"),
+    *diagnosed(_MIRROR, "RA-MIRROR", "cluster_header"),
+    *diagnosed(_MIRROR, "RA-MIRROR", "request_headers_mutations", effect="copies have the headers of the request"),
+    *diagnosed(_MIRROR, "RA-MIRROR", "host_rewrite_literal", effect="copies have the Host header of the request"),
+    *ignored(_MIRROR, "traces are APISIX's own", "trace_sampled"),
+    *ignored(_MIRROR, "the Host header never gets a suffix", "disable_shadow_host_suffix_append"),
     *handled(_ACTION, "rate_limits", "include_vh_rate_limits", "cors"),
     Handled(f"{_ACTION}.hash_policy", hash_policy.apply, Fidelity.APPROXIMATED, codes=("RA-HASH-COOKIE",)),
     Handled(f"{_ACTION}.upgrade_configs", upgrade_configs.apply, codes=("RT-CONNECT",)),
@@ -55,7 +71,8 @@ _PART_ROWS: tuple[Row, ...] = (
     *handled(_WEIGHTED, "clusters", "header_name", "use_hash_policy"),
     *ignored(_WEIGHTED, "the sum of the weights is what counts", "total_weight"),
     *ignored(_WEIGHTED, _RUNTIME, "runtime_key_prefix"),
-    *handled(f"{_WEIGHTED}.ClusterWeight", "name", "cluster_header", "weight", "metadata_match"),
+    *handled(f"{_WEIGHTED}.ClusterWeight", "name", "weight", "metadata_match"),
+    Handled(f"{_WEIGHTED}.ClusterWeight.cluster_header", codes=("RA-CLUSTER-HEADER",)),
     *handled(f"{_WEIGHTED}.ClusterWeight", "request_headers_to_add", "request_headers_to_remove"),
     *handled(f"{_WEIGHTED}.ClusterWeight", "response_headers_to_add", "response_headers_to_remove"),
     *handled(f"{_WEIGHTED}.ClusterWeight", "typed_per_filter_config", "host_rewrite_literal"),
@@ -88,8 +105,8 @@ _LEVEL_ROWS: tuple[Row, ...] = (
     Handled(
         f"{_ROUTE}.VirtualHost.hedge_policy", retry_policy.apply_hedge, Fidelity.NOT_EXPRESSIBLE, codes=("RA-RETRY",)
     ),
-    *diagnosed(f"{_ROUTE}.VirtualHost", "RA-MIRROR", "request_mirror_policies"),
-    *diagnosed(f"{_ROUTE}.RouteConfiguration", "RA-MIRROR", "request_mirror_policies"),
+    *handled(f"{_ROUTE}.VirtualHost", "request_mirror_policies"),
+    *handled(f"{_ROUTE}.RouteConfiguration", "request_mirror_policies"),
     *handled(f"{_ROUTE}.RouteConfiguration", "internal_only_headers", "most_specific_header_mutations_wins"),
     *handled(f"{_ROUTE}.RouteConfiguration", "cluster_specifier_plugins"),
 )

@@ -11,6 +11,8 @@ from translators.mappings.cluster import (
     health_check,
     http_protocol_options,
     load_balancing_policy,
+    outlier_detection,
+    subset,
 )
 from translators.mappings.cluster.circuit_breakers import limits_nothing
 from translators.registry.row import Diagnosed, Fidelity, Handled, Ignored, Row, diagnosed, handled, ignored
@@ -28,6 +30,8 @@ _COMMON_HTTP = "envoy.config.core.v3.HttpProtocolOptions"
 _HTTP = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _HEALTH = "envoy.config.core.v3.HealthCheck"
 _HTTP_HEALTH = f"{_HEALTH}.HttpHealthCheck"
+_OUTLIER = "envoy.config.cluster.v3.OutlierDetection"
+_RATES = "said by the detectors that use them"
 _PROBES = "probes are APISIX's own"
 _STATISTICS = "statistics of Envoy"
 _BUFFERS = "buffers and sockets are static in nginx"
@@ -43,9 +47,14 @@ def _only_exchange_metadata(filters: Iterable[xds.Message]) -> bool:
 
 _CLUSTER_ROWS: tuple[Row, ...] = (
     *handled(_CLUSTER, "name", "eds_cluster_config", "load_assignment", "transport_socket", "transport_socket_matches"),
-    *handled(_CLUSTER, "lb_subset_config"),
+    Handled(f"{_CLUSTER}.lb_subset_config", subset.report_single_host, codes=("CL-FEATURE",)),
     Handled(f"{_CLUSTER}.type", cluster_type.apply_type, Fidelity.EXACT, codes=("CL-TYPE", "CL-ORIGDST")),
-    Handled(f"{_CLUSTER}.cluster_type", cluster_type.apply_cluster_type, Fidelity.EXACT, codes=("CL-TYPE",)),
+    Handled(
+        f"{_CLUSTER}.cluster_type",
+        cluster_type.apply_cluster_type,
+        Fidelity.EXACT,
+        codes=("CL-TYPE", "RA-CLUSTER-UNKNOWN", "CL-TLS-MIXED"),
+    ),
     Handled(f"{_CLUSTER}.connect_timeout", connection.apply_connect_timeout),
     Handled(f"{_CLUSTER}.lb_policy", load_balancing_policy.apply, Fidelity.APPROXIMATED, codes=("CL-FEATURE",)),
     Handled(
@@ -89,7 +98,13 @@ _CLUSTER_ROWS: tuple[Row, ...] = (
         Fidelity.APPROXIMATED,
         codes=("CL-HC-MULTI", "CL-HC-GRPC", "CL-FEATURE"),
     ),
-    *diagnosed(_CLUSTER, "CL-OUTLIER", "outlier_detection"),
+    Handled(
+        f"{_CLUSTER}.outlier_detection",
+        outlier_detection.apply,
+        Fidelity.APPROXIMATED,
+        phase=70,
+        codes=("CL-OUTLIER",),
+    ),
     Diagnosed(f"{_CLUSTER}.circuit_breakers", "CL-BREAKER", unless=limits_nothing),
     Diagnosed(
         f"{_CLUSTER}.transport_socket_matcher",
@@ -114,10 +129,9 @@ _PROTOCOL_ROWS: tuple[Row, ...] = (
     Handled(f"{_HTTP}.use_downstream_protocol_config", http_protocol_options.apply_mixed, codes=("CL-H2",)),
     Handled(f"{_HTTP}.auto_config", http_protocol_options.apply_mixed, codes=("CL-H2",)),
     Handled(f"{_HTTP}.upstream_http_protocol_options", http_protocol_options.apply_upstream_options),
-    *handled(_HTTP, "hash_policy", "retry_policy"),
+    *handled(_HTTP, "hash_policy", "retry_policy", "request_mirror_policies"),
     *ignored(_HTTP, "nginx validates headers itself", "header_validation_config"),
     *diagnosed(_HTTP, "CL-FEATURE", "http_filters", effect="the upstream filters do not run"),
-    *diagnosed(_HTTP, "CL-FEATURE", "request_mirror_policies", effect="requests are not mirrored"),
     *diagnosed(_HTTP, "CL-OUTLIER", "outlier_detection"),
     *handled(_COMMON_HTTP, "idle_timeout", "max_requests_per_connection"),
     *ignored(_COMMON_HTTP, _LIMITS, "max_connection_duration", "max_headers_count", "max_response_headers_kb"),
@@ -141,7 +155,9 @@ _ENDPOINT_ROWS: tuple[Row, ...] = (
     *handled(f"{_ENDPOINT}.LbEndpoint", "endpoint", "endpoint_name", "health_status", "metadata"),
     *handled(f"{_ENDPOINT}.LbEndpoint", "load_balancing_weight"),
     *handled(f"{_ENDPOINT}.Endpoint", "address", "hostname"),
-    *diagnosed(f"{_ENDPOINT}.Endpoint", "CL-FEATURE", "health_check_config", effect="its own address is probed"),
+    Handled(f"{_ENDPOINT}.Endpoint.health_check_config", codes=("CL-FEATURE",)),
+    *handled(f"{_ENDPOINT}.Endpoint.HealthCheckConfig", "port_value", "hostname", "address"),
+    *handled(f"{_ENDPOINT}.Endpoint.HealthCheckConfig", "disable_active_health_check"),
     Ignored(f"{_ENDPOINT}.Endpoint.additional_addresses", "the first address is used"),
 )
 
@@ -160,4 +176,33 @@ _HEALTH_ROWS: tuple[Row, ...] = (
     *ignored(_HTTP_HEALTH, _PROBES, "codec_client_type", "service_name_matcher"),
 )
 
-ROWS: tuple[Row, ...] = (*_CLUSTER_ROWS, *_PROTOCOL_ROWS, *_ENDPOINT_ROWS, *_HEALTH_ROWS)
+_OUTLIER_ROWS: tuple[Row, ...] = (
+    *handled(_OUTLIER, "consecutive_5xx", "enforcing_consecutive_5xx", "base_ejection_time"),
+    *handled(_OUTLIER, "consecutive_gateway_failure", "enforcing_consecutive_gateway_failure"),
+    *handled(_OUTLIER, "consecutive_local_origin_failure", "enforcing_consecutive_local_origin_failure"),
+    *handled(_OUTLIER, "split_external_local_origin_errors"),
+    *(
+        Diagnosed(f"{_OUTLIER}.{field}", "CL-OUTLIER", unless=outlier_detection.is_off)
+        for field in (
+            "enforcing_success_rate",
+            "enforcing_local_origin_success_rate",
+            "enforcing_failure_percentage",
+            "enforcing_failure_percentage_local_origin",
+        )
+    ),
+    Diagnosed(
+        f"{_OUTLIER}.max_ejection_percent",
+        "CL-OUTLIER",
+        effect="all endpoints may be ejected, then all are used",
+        unless=outlier_detection.is_no_cap,
+    ),
+    *diagnosed(_OUTLIER, "CL-OUTLIER", "monitors"),
+    *ignored(_OUTLIER, _RATES, "success_rate_minimum_hosts", "success_rate_request_volume"),
+    *ignored(_OUTLIER, _RATES, "success_rate_stdev_factor", "failure_percentage_threshold"),
+    *ignored(_OUTLIER, _RATES, "failure_percentage_minimum_hosts", "failure_percentage_request_volume"),
+    *ignored(_OUTLIER, "failures are counted as they happen", "interval", "always_eject_one_host"),
+    *ignored(_OUTLIER, "a probe brings endpoints back", "max_ejection_time", "max_ejection_time_jitter"),
+    *ignored(_OUTLIER, "a probe brings endpoints back", "successful_active_health_check_uneject_host"),
+)
+
+ROWS: tuple[Row, ...] = (*_CLUSTER_ROWS, *_PROTOCOL_ROWS, *_ENDPOINT_ROWS, *_HEALTH_ROWS, *_OUTLIER_ROWS)

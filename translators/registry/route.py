@@ -7,6 +7,9 @@ from translators.registry.row import Diagnosed, Handled, Row, diagnosed, handled
 _CONFIG = "envoy.config.route.v3.RouteConfiguration"
 _HOST = "envoy.config.route.v3.VirtualHost"
 _ROUTE = "envoy.config.route.v3.Route"
+_SCOPED = "envoy.config.route.v3.ScopedRouteConfiguration"
+_SCOPES = "envoy.extensions.filters.network.http_connection_manager.v3.ScopedRoutes"
+_EXTRACTOR = f"{_SCOPES}.ScopeKeyBuilder.FragmentBuilder.HeaderValueExtractor"
 _STATISTICS = "statistics of Envoy"
 _BUFFERS = "nginx has buffers of its own"
 _TOOLS = "describes the resource to tools"
@@ -27,13 +30,20 @@ ROWS: tuple[Row, ...] = (
     *ignored(_CONFIG, _TOOLS, "metadata"),
     *handled(_HOST, "name", "routes", "require_tls"),
     Handled(f"{_HOST}.domains", codes=("RT-SHADOWED", "CFG-INVALID")),
-    Diagnosed(f"{_HOST}.matcher", "RT-MATCHER", restricts=True),
+    Handled(f"{_HOST}.matcher", codes=("RT-MATCHER",)),
     *ignored(_HOST, _STATISTICS, "virtual_clusters"),
     *ignored(_HOST, _ATTEMPTS, "include_request_attempt_count", "include_attempt_count_in_response"),
     *ignored(_HOST, _ATTEMPTS, "include_is_timeout_retry_header"),
     *ignored(_HOST, _BUFFERS, "per_request_buffer_limit_bytes", "request_body_buffer_limit"),
     *ignored(_HOST, _TOOLS, "metadata"),
     *handled(_ROUTE, "name"),
+    *handled(_SCOPED, "name", "route_configuration_name", "route_configuration"),
+    Handled(f"{_SCOPED}.key", codes=("CFG-INVALID", "RT-HEADER")),
+    *ignored(_SCOPED, "scopes are loaded when they arrive", "on_demand"),
+    *handled(_SCOPES, "name", "scope_key_builder", "scoped_route_configurations_list", "scoped_rds"),
+    *ignored(_SCOPES, "the producer asks one control plane", "rds_config_source"),
+    *handled(_EXTRACTOR, "name", "element_separator", "index", "element"),
+    *handled(f"{_EXTRACTOR}.KvElement", "separator", "key"),
     Handled(f"{_ROUTE}.match", codes=("RT-SHADOWED", "RT-FLAT")),
     *ignored(_ROUTE, _STATISTICS, "stat_prefix"),
     *ignored(_ROUTE, _BUFFERS, "per_request_buffer_limit_bytes", "request_body_buffer_limit"),

@@ -104,3 +104,21 @@ def test_the_walk_goes_only_where_a_name_can_stand():
     assert may_refer(xds.ROUTE_CONFIGURATION)  # through the Any of typed_per_filter_config
     assert not may_refer("type.googleapis.com/google.protobuf.Duration")
     assert not may_refer("type.googleapis.com/made.up.Type")
+
+
+def test_scopes_in_a_listener_refer_to_their_routes():
+    manager = xds.message_class(xds.HTTP_CONNECTION_MANAGER)()
+    scopes = {
+        "name": "scopes",
+        "rds_config_source": {"ads": {}},
+        "scoped_route_configurations_list": {
+            "scoped_route_configurations": [
+                {"name": "one", "route_configuration_name": "r1"},
+                {"name": "two", "route_configuration": {"name": "inside"}},
+            ]
+        },
+    }
+    xds.from_json({"scoped_routes": scopes}, manager)
+    assert references_of(manager) == {(xds.ROUTE_CONFIGURATION, "r1")}
+    manager.scoped_routes.ClearField("rds_config_source")
+    assert references_of(manager) == frozenset()

@@ -11,8 +11,11 @@ ROUTE = "envoy.config.route.v3"
 MESSAGES = [
     f"{ROUTE}.Route",
     f"{ROUTE}.VirtualHost",
+    f"{ROUTE}.ScopedRouteConfiguration",
+    "envoy.extensions.filters.network.http_connection_manager.v3.ScopedRoutes",
     f"{ROUTE}.RouteConfiguration",
     f"{ROUTE}.RouteAction",
+    f"{ROUTE}.RouteAction.RequestMirrorPolicy",
     f"{ROUTE}.WeightedCluster",
     f"{ROUTE}.WeightedCluster.ClusterWeight",
     f"{ROUTE}.RedirectAction",

@@ -9,6 +9,7 @@ See: mapping.md sections 5.6 and 9.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from schemas.uses import reduce_use
@@ -32,6 +33,7 @@ def upstream_of(
     findings: Findings,
     *,
     weighted: xds.Message | None = None,
+    is_grpc: bool = False,
 ) -> str:
     """Give the id of the upstream to use; BLACKHOLE_ID, with a diagnostic, for a cluster that does not exist.
 
@@ -42,12 +44,14 @@ def upstream_of(
         at: where the cluster is named.
         findings: receives RA-CLUSTER-UNKNOWN.
         weighted: the ClusterWeight, if the action is weighted.
+        is_grpc: of a cluster that speaks both protocols, the upstream for gRPC.
     """
     cluster = context.clusters.get(name)
     if cluster is None:
         findings.report("RA-CLUSTER-UNKNOWN", at, value=name, effect=_effect(action))
         return BLACKHOLE_ID
-    return upstream_id(name, variant_of(cluster, reduce_use(action, context.virtual_host, weighted), "l7"))
+    variant = variant_of(cluster, reduce_use(action, context.virtual_host, weighted), "l7")
+    return upstream_id(name, replace(variant, is_grpc=True) if is_grpc else variant)
 
 
 def not_found_status(action: xds.Message) -> int:

@@ -26,7 +26,8 @@ _IGNORED_EFFECT = "this source of the hash is ignored"
 def apply(action: xds.Message, draft: RouteDraft, at: Where, findings: Findings) -> None:
     """Report sources that cannot be hashed, and cookies that Envoy would generate, where a cluster hashes at all."""
     names = {action.cluster, *(entry.name for entry in action.weighted_clusters.clusters)}
-    clusters = [cluster for name, cluster in draft.context.clusters.items() if name in names]
+    is_open = bool(action.cluster_header)
+    clusters = [cluster for name, cluster in draft.context.clusters.items() if is_open or name in names]
     if not any(effective_policy(cluster).name in HASHES for cluster in clusters):
         return
     for index, policy in enumerate(action.hash_policy):

@@ -1,4 +1,4 @@
-"""Source: RouteAction.host_rewrite_literal, auto_host_rewrite, host_rewrite_header, host_rewrite_path_regex.
+"""Source: host_rewrite_literal, host_rewrite, auto_host_rewrite, … of RouteAction.
 
 Target: proxy-rewrite.host; the variant of the upstream for hosts the plugin refuses and for auto_host_rewrite.
 Fidelity: E for literals, A for auto_host_rewrite, N for the others.
@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from schemas.uses import reduce_use
+from translators.format_string import FormatError, parse, text_of
 from translators.headers import PLUGIN_HOST
 from translators.variant import variant_of
 
@@ -25,6 +26,18 @@ if TYPE_CHECKING:
 def apply(action: xds.Message, draft: RouteDraft, at: Where, findings: Findings) -> None:
     """Rewrite the Host to a literal."""
     rewrite_host(action, None, draft, at.field("host_rewrite_literal"), findings)
+
+
+def apply_format(action: xds.Message, draft: RouteDraft, at: Where, findings: Findings) -> None:
+    """Rewrite the Host by a format string, if that is a literal: the plugin takes no variables."""
+    try:
+        literal = text_of(parse(action.host_rewrite, "request", {"ROUTE_NAME": draft.route.name}))
+    except FormatError:
+        literal = None
+    if literal is None or not PLUGIN_HOST.match(literal):
+        findings.report("RA-HOST", at.field("host_rewrite"), value=action.host_rewrite)
+    else:
+        draft.host = literal
 
 
 def rewrite_host(

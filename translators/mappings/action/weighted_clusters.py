@@ -13,14 +13,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from translators.expr import ALWAYS, share
-from translators.mappings.action.cluster import upstream_of
-from translators.variant import BLACKHOLE_ID
 
 if TYPE_CHECKING:
     from schemas import xds
     from translators.expr import Expr
     from translators.findings import Findings
-    from translators.route_context import RouteContext
     from translators.where import Where
 
 SKIPPED_DIGITS = 4
@@ -78,17 +75,9 @@ def read_shares(weighted: xds.Message, at: Where) -> list[Share]:
 
 def needs_routes(shares: list[Share]) -> bool:
     """Tell whether an entry does something that only a route of its own can do."""
-    return any(
+    return any(not one.entry.name for one in shares) or any(
         spec.name in _OWN_FIELDS and bool(value) for share_ in shares for spec, value in share_.entry.ListFields()
     )
-
-
-def upstream_of_share(one: Share, action: xds.Message, context: RouteContext, findings: Findings) -> str:
-    """Give the upstream of an entry; what is named by a request header leads nowhere."""
-    if not one.entry.name:
-        findings.report("RA-CLUSTER-HEADER", one.at, effect="the cluster's share of requests is answered 503")
-        return BLACKHOLE_ID
-    return upstream_of(one.entry.name, action, context, one.at, findings, weighted=one.entry)
 
 
 def traffic_split(shares: list[Share], upstream_ids: list[str]) -> dict[str, Any]:

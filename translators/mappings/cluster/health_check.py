@@ -27,7 +27,7 @@ MAX_COUNT = 254
 MAX_PORT = 65535
 STATUSES = range(200, 600)
 DEFAULT_STATUS = 200
-_HOST = re.compile(r"[0-9a-zA-Z._\[\]:-]{1,256}\Z")
+HOST = re.compile(r"[0-9a-zA-Z._\[\]:-]{1,256}\Z")
 _METHODS = frozenset({"GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "CONNECT", "TRACE"})
 
 
@@ -54,9 +54,14 @@ def apply(cluster: xds.Message, draft: UpstreamDraft, at: Where, findings: Findi
         _http(check, draft.name, active, place.field(checker), findings)
     elif checker == "grpc_health_check":
         findings.report("CL-HC-GRPC", place.field(checker))
-    elif checker != "tcp_health_check" or check.tcp_health_check.HasField("send") or check.tcp_health_check.receive:
+    elif checker != "tcp_health_check" or _asks(check.tcp_health_check):
         findings.report("CL-FEATURE", place, value=checker or "", effect="the port is probed, not what it answers")
     draft.checks = {"active": active}
+
+
+def _asks(tcp: xds.Message) -> bool:
+    """Tell whether a probe of a port is more than a connect."""
+    return bool(tcp.HasField("send") or tcp.receive or tcp.HasField("proxy_protocol_config"))
 
 
 def with_tls(checks: dict[str, Any]) -> dict[str, Any]:
@@ -76,7 +81,7 @@ def _http(check: xds.Message, name: str, active: dict[str, Any], at: Where, find
         return
     active |= {"type": "http", "http_path": http.path if http.path.startswith("/") else f"/{http.path}"}
     host = http.host or name
-    if _HOST.match(host):
+    if HOST.match(host):
         active["host"] = host
     method = http.DESCRIPTOR.fields_by_name["method"].enum_type.values_by_number[http.method].name
     if method in _METHODS:

@@ -2,7 +2,8 @@
 
 Target: upstream.scheme http(s) or grpc(s).
 Fidelity: E for HTTP/1.1 and for gRPC over HTTP/2; A for other HTTP/2.
-Differs: nginx speaks HTTP/2 to upstreams only as gRPC, so scheme grpc serves gRPC clusters and no others.
+Differs: nginx speaks HTTP/2 to upstreams only as gRPC, so scheme grpc serves gRPC clusters and no others; a cluster
+    that takes both protocols has an upstream for each.
 Diagnostics: CL-H2, CL-FEATURE, CFG-UNKNOWN-ANY.
 See: mapping.md section 6.1.4.
 """
@@ -12,8 +13,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from schemas import xds
+from schemas.records import Severity
 from translators import dispatch
-from translators.variant import HTTP_PROTOCOL_OPTIONS
+from translators.variant import HTTP_PROTOCOL_OPTIONS, http_protocol_options
 
 if TYPE_CHECKING:
     from translators.findings import Findings
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from translators.where import Where
 
 TCP_PROTOCOL_OPTIONS = "envoy.extensions.upstreams.tcp.v3.TcpProtocolOptions"
-_MIXED = "requests of both protocols are sent as HTTP/1.1"
+_MIXED = "HTTP/2 is spoken for gRPC, other requests are sent as HTTP/1.1"
 
 
 def apply_extensions(cluster: xds.Message, draft: UpstreamDraft, at: Where, findings: Findings) -> None:
@@ -33,6 +35,14 @@ def apply_extensions(cluster: xds.Message, draft: UpstreamDraft, at: Where, find
             findings.report("CFG-UNKNOWN-ANY", place, value=cluster.typed_extension_protocol_options[name].type_url)
         else:
             dispatch.apply(options, draft, place, findings)
+
+
+def speaks_http2(cluster: xds.Message) -> bool:
+    """Tell whether a cluster is told to speak HTTP/2 and nothing else."""
+    options = http_protocol_options(cluster)
+    if options is not None:
+        return bool(options.explicit_http_config.HasField("http2_protocol_options"))
+    return bool(cluster.HasField("http2_protocol_options"))
 
 
 def apply_explicit(options: xds.Message, draft: UpstreamDraft, at: Where, findings: Findings) -> None:
@@ -52,10 +62,10 @@ def apply_http2(_cluster: xds.Message, draft: UpstreamDraft, at: Where, findings
 
 
 def apply_mixed(options: xds.Message, _draft: UpstreamDraft, at: Where, findings: Findings) -> None:
-    """Read use_downstream_protocol_config and auto_config: the protocol is chosen per request or connection."""
+    """Read use_downstream_protocol_config and auto_config: an upstream for gRPC beside the other (`speaks_both`)."""
     field = options.WhichOneof("upstream_protocol_options")
-    if getattr(options, field).HasField("http2_protocol_options"):
-        findings.report("CL-H2", at.field(field), effect=_MIXED, remedy="give gRPC services a cluster of their own")
+    if field == "use_downstream_protocol_config" or options.auto_config.HasField("http2_protocol_options"):
+        findings.report("CL-H2", at.field(field), effect=_MIXED, severity=Severity.INFO)
 
 
 def apply_upstream_options(options: xds.Message, draft: UpstreamDraft, _at: Where, _findings: Findings) -> None:

@@ -34,6 +34,7 @@ _LEAVES = {
     "client_side_weighted_round_robin.v3.ClientSideWeightedRoundRobin": "CLIENT_SIDE_WEIGHTED_ROUND_ROBIN",
     "cluster_provided.v3.ClusterProvided": "CLUSTER_PROVIDED",
 }
+_NO_SLOW_START = "new endpoints get their full share at once"
 _TYPES = {"LEAST_REQUEST": "least_conn", "CLIENT_SIDE_WEIGHTED_ROUND_ROBIN": "ewma"}
 
 
@@ -46,11 +47,13 @@ class LbPolicy:
             policy of an extension list is known.
         is_locality_weighted: locality weights count (mapping.md section 6.2).
         subset: the Subset or LbSubsetConfig message around it, if any.
+        is_slow_starting: an extension policy lets new endpoints warm up.
     """
 
     name: str
     is_locality_weighted: bool = False
     subset: xds.Message | None = None
+    is_slow_starting: bool = False
 
 
 def effective_policy(cluster: xds.Message) -> LbPolicy:
@@ -67,7 +70,10 @@ def effective_policy(cluster: xds.Message) -> LbPolicy:
 
 
 def apply(cluster: xds.Message, draft: UpstreamDraft, at: Where, findings: Findings) -> None:
-    """Report lb_policy or load_balancing_policy when nothing in it is supported."""
+    """Report lb_policy or load_balancing_policy when nothing in it is supported, and what of it is not followed."""
+    if draft.policy.is_slow_starting:
+        place = at.field("load_balancing_policy")
+        findings.report("CL-FEATURE", place, value="slow_start_config", effect=_NO_SLOW_START, severity=Severity.INFO)
     if draft.policy.name == "UNSUPPORTED":
         field = "load_balancing_policy" if cluster.HasField("load_balancing_policy") else "lb_policy"
         findings.report("CL-FEATURE", at.field(field), effect="round robin is used instead of the policy")
@@ -80,7 +86,7 @@ def apply_slow_start(cluster: xds.Message, _draft: UpstreamDraft, at: Where, fin
         findings.report(
             "CL-FEATURE",
             at.field(field).field("slow_start_config"),
-            effect="new endpoints get their full share at once",
+            effect=_NO_SLOW_START,
             severity=Severity.INFO,
         )
 
@@ -106,8 +112,12 @@ def _extension(policy: xds.Message) -> LbPolicy | None:
     if short in _WRAPPERS:
         return _WRAPPERS[short](policy)
     if short in _LEAVES:
-        return LbPolicy(_LEAVES[short], _has_locality_weights(policy))
+        return LbPolicy(_LEAVES[short], _has_locality_weights(policy), is_slow_starting=_is_slow_starting(policy))
     return None
+
+
+def _is_slow_starting(policy: xds.Message) -> bool:
+    return "slow_start_config" in policy.DESCRIPTOR.fields_by_name and bool(policy.HasField("slow_start_config"))
 
 
 def _has_locality_weights(policy: xds.Message) -> bool:

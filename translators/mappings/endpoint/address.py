@@ -1,7 +1,8 @@
 """Source: envoy.config.core.v3.Address of an endpoint.
 
 Target: host and port of an upstream node.
-Fidelity: E for an IP or a name with a port; N for pipes, internal addresses, named ports and UDP.
+Fidelity: E for an IP or a name with a port; N for pipes, internal addresses, named ports, and for UDP
+    where no UDP listener leads to it.
 Differs: nothing.
 Diagnostics: EP-ADDR.
 See: mapping.md section 6.2.
@@ -24,7 +25,9 @@ _UDP = 1
 _NAME = re.compile(r"[0-9A-Za-z._-]+\Z")
 
 
-def socket_of(address: xds.Message, at: Where, findings: Findings) -> tuple[str, int, bool] | None:
+def socket_of(
+    address: xds.Message, at: Where, findings: Findings, *, is_udp: bool = False
+) -> tuple[str, int, bool] | None:
     """Give (host, port, whether the host is a name) of an address; None, with EP-ADDR, when APISIX cannot use it."""
     kind = address.WhichOneof("address")
     if kind != "socket_address":
@@ -39,7 +42,7 @@ def socket_of(address: xds.Message, at: Where, findings: Findings) -> tuple[str,
     if socket.WhichOneof("port_specifier") == "named_port" or not 1 <= socket.port_value <= MAX_PORT:
         findings.report("EP-ADDR", place.field("port_value"), value=socket.named_port or str(socket.port_value))
         return None
-    if socket.protocol == _UDP:
+    if socket.protocol == _UDP and not is_udp:
         findings.report("EP-ADDR", place.field("protocol"), value="UDP")
         return None
     return host[0], socket.port_value, host[1]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from schemas import xds
 from translators import dispatch
 from translators.mappings.endpoint.address import socket_of
+from translators.mappings.endpoint.health_check_config import AS_USED, Probe, read_probe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,6 +55,7 @@ class Endpoint:
         hostname: its own host name; for a named address without one, the name.
         is_named: the address is a name, not an IP.
         subset: its `envoy.lb` metadata.
+        probe: how it wants to be probed.
         socket_match: its `envoy.transport_socket_match` metadata, else its locality's.
     """
 
@@ -66,10 +68,18 @@ class Endpoint:
     is_named: bool = False
     subset: dict[str, Any] = field(default_factory=dict)
     socket_match: dict[str, Any] = field(default_factory=dict)
+    probe: Probe = AS_USED
 
 
-def read_endpoints(assignment: xds.Message, at: Where, findings: Findings) -> list[Endpoint]:
-    """Read the endpoints of a ClusterLoadAssignment, in its order; those without a usable address are left out."""
+def read_endpoints(assignment: xds.Message, at: Where, findings: Findings, *, is_udp: bool = False) -> list[Endpoint]:
+    """Read the endpoints of a ClusterLoadAssignment, in its order; those without a usable address are left out.
+
+    Args:
+        assignment: the ClusterLoadAssignment.
+        at: where it stands.
+        findings: receives the diagnostics.
+        is_udp: addresses of UDP are usable.
+    """
     dispatch.apply(assignment, None, at, findings)
     dispatch.apply(assignment.policy, None, at.field("policy"), findings)
     found: list[Endpoint] = []
@@ -84,12 +94,12 @@ def read_endpoints(assignment: xds.Message, at: Where, findings: Findings) -> li
             group.priority,
             group.load_balancing_weight.value if group.HasField("load_balancing_weight") else None,
         )
-        found.extend(_in_locality(assignment, group, locality, place, findings))
+        found.extend(_in_locality(assignment, group, locality, place, findings, is_udp=is_udp))
     return found
 
 
 def _in_locality(
-    assignment: xds.Message, group: xds.Message, locality: Locality, at: Where, findings: Findings
+    assignment: xds.Message, group: xds.Message, locality: Locality, at: Where, findings: Findings, *, is_udp: bool
 ) -> Iterator[Endpoint]:
     in_list = group.WhichOneof("lb_config") == "load_balancer_endpoints"
     path = "load_balancer_endpoints.lb_endpoints" if in_list else "lb_endpoints"
@@ -103,7 +113,7 @@ def _in_locality(
             findings.report("EP-ADDR", place.field("endpoint_name"), value=lb_endpoint.endpoint_name)
             continue
         dispatch.apply(endpoint, None, place.field("endpoint"), findings)
-        socket = socket_of(endpoint.address, place.field("endpoint.address"), findings)
+        socket = socket_of(endpoint.address, place.field("endpoint.address"), findings, is_udp=is_udp)
         if socket is not None:
             host, port, is_named = socket
             yield Endpoint(
@@ -116,6 +126,7 @@ def _in_locality(
                 is_named,
                 _metadata(lb_endpoint, _SUBSET_METADATA),
                 _metadata(lb_endpoint, _SOCKET_METADATA) or _metadata(group, _SOCKET_METADATA),
+                read_probe(endpoint) if endpoint.HasField("health_check_config") else AS_USED,
             )
 
 

@@ -78,6 +78,14 @@ def may_collide(name: str) -> bool:
     return "-" in name or "_" in name
 
 
+def variable_of(name: str) -> str | None:
+    """Give the variable that holds a header of the request; None when nginx has none."""
+    lowered = name.lower()
+    if lowered not in _PSEUDO_HEADERS and not _NAME.match(lowered):
+        return None
+    return _PSEUDO_HEADERS.get(lowered) or "http_" + lowered.replace("-", "_")
+
+
 def header_condition(header: xds.Message, *, is_proto_overwritten: bool) -> Expr | None:
     """Translate a HeaderMatcher.
 
@@ -92,9 +100,9 @@ def header_condition(header: xds.Message, *, is_proto_overwritten: bool) -> Expr
         RegexError: its regex cannot be translated.
     """
     name = header.name.lower()
-    if name not in _PSEUDO_HEADERS and not _NAME.match(name):
+    variable = variable_of(name)
+    if variable is None:
         return None
-    variable = _PSEUDO_HEADERS.get(name) or "http_" + name.replace("-", "_")
     if name != _FORWARDED_PROTO:
         return _header_condition(header, variable)
     by_scheme, by_header = _header_condition(header, "scheme"), _header_condition(header, variable)

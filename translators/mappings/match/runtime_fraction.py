@@ -24,6 +24,11 @@ DENOMINATORS = (100, 10_000, 1_000_000)
 """By the number of envoy.type.v3.FractionalPercent.DenominatorType."""
 
 
+def share_of(value: xds.Message) -> float:
+    """Give a FractionalPercent as a number between 0 and 1, where it is not beyond."""
+    return float(value.numerator / DENOMINATORS[value.denominator])
+
+
 def apply(match: xds.Message, draft: MatchDraft, _at: Where, _findings: Findings) -> None:
     """Translate the fraction."""
     value = match.runtime_fraction.default_value

@@ -24,12 +24,21 @@ if TYPE_CHECKING:
 LOOPBACK = ("127.0.0.0/8", "::1/128")
 MAX_PORT = 65535
 _ANY_SOURCE, _LOCAL_SOURCE = 0, 1
-_UDP = 1
+_TCP, _UDP = 0, 1
+UDP = _UDP
 _WILDCARDS = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - compared with, not bound to
 
 
-def read_addresses(listener: xds.Message, at: Where, findings: Findings) -> list[tuple[Network | None, int]]:
-    """Give (address, port) of every TCP socket of a listener; the address is None when it listens on all."""
+def is_udp_listener(listener: xds.Message) -> bool:
+    """Tell whether a listener takes datagrams; QUIC is not meant."""
+    is_quic = listener.udp_listener_config.HasField("quic_options")
+    return bool(listener.address.socket_address.protocol == _UDP) and not is_quic
+
+
+def read_addresses(
+    listener: xds.Message, at: Where, findings: Findings, *, protocol: int = _TCP
+) -> list[tuple[Network | None, int]]:
+    """Give (address, port) of every socket of a listener, TCP unless said otherwise; None is any address."""
     if listener.HasField("internal_listener"):
         findings.report("LST-INTERNAL", at.field("internal_listener"))
         return []
@@ -40,9 +49,9 @@ def read_addresses(listener: xds.Message, at: Where, findings: Findings) -> list
     for address, place in places:
         socket = address.socket_address
         network = None if socket.address in _WILDCARDS else parse_network(socket.address)
-        is_tcp = address.WhichOneof("address") == "socket_address" and socket.protocol != _UDP
+        is_wanted = address.WhichOneof("address") == "socket_address" and socket.protocol == protocol
         if (
-            not is_tcp
+            not is_wanted
             or not 1 <= socket.port_value <= MAX_PORT
             or (network is None and socket.address not in _WILDCARDS)
         ):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from schemas import xds
     from translators.chain_draft import ChainDraft
     from translators.findings import Findings
+    from translators.variant import Layer
     from translators.where import Where
 
 MAX_SPLIT_CLUSTERS = 20
@@ -30,8 +31,10 @@ def apply(proxy: xds.Message, draft: ChainDraft, at: Where, findings: Findings) 
     if not dispatch.apply(proxy, draft, at, findings):
         draft.is_closed = True
         return
+    if any(policy.WhichOneof("policy_specifier") != "source_ip" for policy in proxy.hash_policy):
+        findings.report("L4-FEATURE", at.field("hash_policy"), effect="only the client's address is hashed")
     if proxy.WhichOneof("cluster_specifier") != "weighted_clusters":
-        draft.upstream_id = _upstream(proxy, proxy.cluster, draft, at.field("cluster"), findings)
+        draft.upstream_id = upstream_of(proxy, proxy.cluster, draft, at.field("cluster"), findings)
         return
     weights = _weights(proxy, draft, at.field("weighted_clusters"), findings)
     if not weights or len(weights) > MAX_SPLIT_CLUSTERS:
@@ -49,7 +52,7 @@ def _weights(proxy: xds.Message, draft: ChainDraft, at: Where, findings: Finding
         if weighted.weight:
             use = _merged(proxy, weighted)
             place = at.item("clusters", weighted.name)
-            weights[_upstream(use, weighted.name, draft, place, findings)] += weighted.weight
+            weights[upstream_of(use, weighted.name, draft, place, findings)] += weighted.weight
     return weights
 
 
@@ -69,10 +72,13 @@ def _split(weights: dict[str, int]) -> dict[str, Any]:
     return {"rules": [{"weighted_upstreams": shares}]}
 
 
-def _upstream(proxy: xds.Message, name: str, draft: ChainDraft, at: Where, findings: Findings) -> str:
+def upstream_of(
+    proxy: xds.Message, name: str, draft: ChainDraft, at: Where, findings: Findings, *, layer: Layer = "l4"
+) -> str:
+    """Give the upstream of a cluster as a proxy uses it; the one without nodes for a cluster that does not exist."""
     cluster = draft.clusters.get(name)
     if cluster is None:
         findings.report("RA-CLUSTER-UNKNOWN", at, value=name, effect="connections of the chain are closed")
         draft.needs_blackhole = True
         return BLACKHOLE_ID
-    return upstream_id(name, variant_of(cluster, proxy, "l4"))
+    return upstream_id(name, variant_of(cluster, proxy, layer))

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from schemas.uses import reduce_use
-from tests.translators.route_parts import forwarded, message, route_outcome
+from tests.translators.route_parts import forwarded, message, packed, route_outcome
 from translators.variant import BLACKHOLE_ID, upstream_id, variant_of
 
 ACTION = "envoy.config.route.v3.RouteAction"
@@ -40,3 +40,16 @@ def test_an_unknown_cluster_is_answered_as_wanted(code: str, status: int):
 def test_a_known_cluster_ignores_what_would_be_answered():
     outcome = route_outcome(forwarded(cluster_not_found_response_code="NOT_FOUND"))
     assert outcome.only.fields["upstream_id"].startswith("backend.")
+
+
+def test_grpc_has_an_upstream_of_its_own_where_the_cluster_takes_both_protocols():
+    options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+    chosen = packed(options, {"use_downstream_protocol_config": {}})
+    clusters = ({"name": "backend", "typed_extension_protocol_options": {options: chosen}}, "v2")
+    grpc, other = route_outcome(forwarded(), clusters=clusters).parts
+    assert (grpc.suffix, other.suffix, other.conditions) == ("grpc", "", ())
+    assert grpc.conditions[0][0] == "http_content_type"
+    assert grpc.fields["upstream_id"] != other.fields["upstream_id"]
+    weighted = {"clusters": [{"name": "backend", "weight": 1}, {"name": "v2", "weight": 1}]}
+    parts = route_outcome({"route": {"weighted_clusters": weighted}}, clusters=clusters).parts
+    assert [part.suffix for part in parts] == ["backend.grpc", "backend", "v2"]

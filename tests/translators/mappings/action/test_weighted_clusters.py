@@ -96,9 +96,14 @@ def test_an_unknown_cluster_with_another_answer_gets_a_route_of_its_own():
     assert not second.conditions
 
 
-def test_an_entry_by_header_leads_nowhere():
+def test_an_entry_by_header_leads_to_each_cluster():
     outcome = route_outcome(weighted({"cluster_header": "x-c", "weight": 1}, entry("v1", 1)), clusters=CLUSTERS)
-    assert (targets(outcome), outcome.codes) == ([BLACKHOLE_ID, "v1"], ["RA-CLUSTER-HEADER"])
+    assert [part.suffix for part in outcome.parts] == ["x-c.v1", "x-c.v2", "x-c.v3", "x-c", "v1"]
+    first, *_, unnamed, last = outcome.parts
+    (draw,) = unnamed.conditions
+    assert first.conditions == (draw, ("http_x_c", "==", "v1"))
+    assert unnamed.is_blocking
+    assert (last.conditions, outcome.codes) == ((), [])
 
 
 @pytest.mark.parametrize("draw", [{"header_name": "x-draw"}, {"use_hash_policy": True}])

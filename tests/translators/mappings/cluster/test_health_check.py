@@ -111,9 +111,3 @@ def test_every_variant_probes_by_itself():
     checks = {"health_checks": [{**TIMING, "tcp_health_check": {}}]}
     uses: tuple[dict[str, Any], ...] = ({}, {"retry_policy": {"retry_on": "5xx"}})
     assert cluster_outcome(checks, ONE, uses=uses).codes == ["CL-VARIANTS"]
-
-
-def test_an_endpoint_with_a_port_of_its_own_for_probes():
-    endpoint = lb_endpoint("10.0.0.1")
-    endpoint["endpoint"]["health_check_config"] = {"port_value": 81}
-    assert cluster_outcome({}, [locality(endpoint)]).codes == ["CL-FEATURE"]
