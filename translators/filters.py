@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from schemas.records import Severity
 from translators import dispatch
-from translators.block import FIRST_ERROR, FORBIDDEN, UNAVAILABLE, denial
+from translators.block import FIRST_ERROR, FORBIDDEN, UNAVAILABLE, abort, denial
 from translators.diagnostics import DiagnosticClass
 from translators.expr import ALWAYS, NEVER, all_of
 from translators.http_filter import effective_filters
+from translators.mappings.http_connection_manager import tracing
 from translators.plugin_phase import answered, priority_of
 from translators.registry import Diagnosed, Handled, Ignored, find
 from translators.route_context import Part
@@ -154,9 +155,24 @@ def run_filters(
         findings: receives the diagnostics.
         weighted: the weighted cluster entry that was drawn, if it has filters of its own.
     """
-    draft = FilterDraft()
+    draft = _begun(context, route, at, findings)
     for http_filter in effective_filters(context, route, weighted, at):
         _run(http_filter, draft, findings)
+    return draft
+
+
+def _begun(context: RouteContext, route: xds.Message | None, at: Where, findings: Findings) -> FilterDraft:
+    """Give what the connection manager does before any filter, and to responses after all of them."""
+    connection = context.connection
+    draft = FilterDraft(
+        plugins=dict(connection.plugins),
+        request=list(connection.request),
+        response=[connection.response] if connection.response else [],
+    )
+    for refusal in connection.refusals:
+        draft.answer(refusal.name, abort(refusal.status), (refusal.condition,))
+    if route is not None and route.HasField("tracing"):
+        draft.plugins |= tracing.of_route(route, context.hcm, connection, at, findings)
     return draft
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from translators.connection import ConnectionDraft
+
 if TYPE_CHECKING:
     from schemas import xds
     from translators.expr import Expr
@@ -23,6 +25,7 @@ class RouteContext:
         virtual_host: the VirtualHost around the route; None for the terminal of a whole scope.
         clusters: known clusters by name, without endpoints.
         policy: what the operator decided.
+        connection: what the connection manager does to every request.
     """
 
     listener: xds.Message
@@ -32,6 +35,7 @@ class RouteContext:
     virtual_host: xds.Message | None
     clusters: dict[str, xds.Message]
     policy: Policy
+    connection: ConnectionDraft = field(default_factory=ConnectionDraft)
 
 
 @dataclass(frozen=True, slots=True)

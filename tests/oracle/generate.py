@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.oracle.apisix_model import WireRequest
+from tests.oracle.connection_manager import add_settings, with_settings
 from tests.oracle.filter_chain import add_filters
 
 CLUSTERS = ("c0", "c1", "c2", "c3")
@@ -86,8 +87,10 @@ class _Generator:
         count = 2 if self._level >= 3 and self._chance(0.3) else 1
         listeners = [self._listener(index, ports[index]) for index in range(count)]
         for listener in listeners:
+            add_settings(listener, self._level, self._seed)
             add_filters(listener, self._level, self._seed)
-        requests = [self._request(self._pick(ports[:count])) for _ in range(request_count)]
+        plain = [self._request(self._pick(ports[:count])) for _ in range(request_count)]
+        requests = [with_settings(one, self._level, self._seed, number) for number, one in enumerate(plain)]
         return Scene(self._level, self._seed, listeners, requests)
 
     def _pick(self, values: Any) -> Any:

@@ -148,3 +148,20 @@ def test_scoped_routes_are_not_served():
     (found,) = viewed(listener("a", 80, chain)).diagnostics
     assert (found.code, found.value) == ("CFG-UNKNOWN-ANY", "scopes")
     assert found.path == "filter_chains[0].filters[hcm].scoped_routes"
+
+
+PROXIED = {"listener_filters": [{"name": "envoy.filters.listener.proxy_protocol"}]}
+
+
+def test_ports_that_speak_proxy_protocol():
+    found = viewed(
+        listener("a", 80, {"filters": HTTP}, **PROXIED),
+        listener("b", 443, {"filters": HTTP, "transport_socket": TLS, "use_proxy_proto": True}),
+        listener("c", 9000, {"filters": TCP}, **PROXIED),
+        listener("d", 81, {"filters": HTTP}),
+    )
+    assert found.manifest["proxy_protocol"] == {"listen_http_port": 80, "listen_https_port": 443}
+    assert found.manifest["node_listen"] == [{"port": 81}]
+    assert found.manifest["ssl_listen"] == []
+    assert found.manifest["stream_tcp"] == [{"addr": 9000, "proxy_protocol": True, "tls": False}]
+    assert found.codes == []
