@@ -43,6 +43,7 @@ class NodeSettings:
         trusted_addresses: networks whose X-Forwarded-* are believed.
         skywalking: attributes of the plugin; empty when it is not used.
         opentelemetry: plugin_metadata of the plugin; empty when it is not used.
+        is_proxied: some port speaks PROXY protocol: the client's address is in it.
     """
 
     protocols: set[str] = field(default_factory=set)
@@ -57,6 +58,8 @@ class NodeSettings:
     trusted_addresses: set[str] = field(default_factory=set)
     skywalking: dict[str, str] = field(default_factory=dict)
     opentelemetry: dict[str, Any] = field(default_factory=dict)
+
+    is_proxied: bool = False
 
     def add_context(self, context: xds.Message, at: Where) -> None:
         """Note what a DownstreamTlsContext wants."""
@@ -140,6 +143,8 @@ class NodeSettings:
         elif True in self.underscores:
             place = self.underscores[True].field("common_http_protocol_options.headers_with_underscores_action")
             findings.report("HCM-CODEC", place, effect=_UNDERSCORES_DIFFER)
+        if self.is_proxied:
+            http |= {"real_ip_from": ["0.0.0.0/0", "::/0"], "real_ip_header": "proxy_protocol"}
         return http
 
     def _snippet(self) -> str:

@@ -67,7 +67,10 @@ class _Port:
 
     def loopback(self) -> str:
         """Give the loopback address that all its listeners stand on; empty when the port is open to others."""
-        return min(self.addresses) if all(_is_loopback(address) for address in self.addresses) else ""
+        if not all(_is_loopback(address) for address in self.addresses):
+            return ""
+        address = min(self.addresses)
+        return f"[{address}]" if ":" in address else address
 
 
 def translate(view: UnitView, findings: Findings) -> Translation:
@@ -98,7 +101,9 @@ def translate(view: UnitView, findings: Findings) -> Translation:
         at = Where(xds.LISTENER, listener.name)
         _collect(listener, at, ports, findings)
         managed += _managed(listener, at, settings, findings)
-    manifest = _manifest(dict(sorted(ports.items())), findings) | settings.manifest(findings)
+    manifest = _manifest(dict(sorted(ports.items())), findings)
+    settings.is_proxied = "proxy_protocol" in manifest
+    manifest |= settings.manifest(findings)
     objects = [global_rule(managed, listeners, findings.policy)]
     if settings.opentelemetry:
         objects.append(build_object("plugin_metadata", "opentelemetry", settings.opentelemetry))

@@ -69,9 +69,13 @@ def test_what_listens_on_loopback_stays_there():
         listener("b", 9000, {"filters": TCP}, address="127.0.0.1"),
         listener("c", 8081, {"filters": HTTP}, address="127.0.0.1"),
         listener("d", 8081, {"filters": HTTP}),
+        listener("e", 9001, {"filters": TCP}, address="::1"),
     )
     assert found.manifest["node_listen"] == [{"ip": "127.0.0.1", "port": 8080}, {"port": 8081}]
-    assert found.manifest["stream_tcp"] == [{"addr": "127.0.0.1:9000", "tls": False}]
+    assert found.manifest["stream_tcp"] == [
+        {"addr": "127.0.0.1:9000", "tls": False},
+        {"addr": "[::1]:9001", "tls": False},
+    ]
 
 
 def test_ports_are_mapped_and_more_addresses_counted():

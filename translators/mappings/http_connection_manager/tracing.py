@@ -3,8 +3,8 @@
 Target: the plugins zipkin, opentelemetry (with plugin_metadata), skywalking (with plugin_attr in the manifest).
 Fidelity: A.
 Differs: client, random and overall sampling become the smallest of them; tags are named by their variables, literals
-    and metadata are left out; OTLP goes over HTTP. The collector's address is not part of a unit: it is read from a
-    cluster's name as Istio writes it, or from `collectors` in the policy.
+    and metadata are left out; OTLP and SkyWalking go over HTTP. The collector's address is not part of a unit: it is
+    read from `collectors` in the policy, for Zipkin also from a cluster's name as Istio writes it.
 Diagnostics: OBS-TRACE.
 See: mapping.md section 4.8.
 """
@@ -89,7 +89,7 @@ def read_provider(tracing: xds.Message, collectors: Mapping[str, str]) -> Provid
         return None
     if kind == "ZipkinConfig":
         cluster = config.collector_cluster
-        return Provider("zipkin", _url_of(cluster, collectors), cluster)
+        return Provider("zipkin", _url_of(cluster, collectors) or _istio_url(cluster), cluster)
     if kind == "OpenTelemetryConfig":
         http = config.http_service
         cluster = http.http_uri.cluster or _grpc_cluster(config.grpc_service)
@@ -112,8 +112,11 @@ def _grpc_cluster(service: xds.Message) -> str:
 
 
 def _url_of(cluster: str, collectors: Mapping[str, str]) -> str:
-    if cluster in collectors:
-        return collectors[cluster].rstrip("/")
+    return collectors.get(cluster, "").rstrip("/")
+
+
+def _istio_url(cluster: str) -> str:
+    """Read where a cluster leads from its name; only where Envoy, too, speaks HTTP to the collector."""
     named = _ISTIO_NAME.match(cluster)
     return f"http://{named[2]}:{named[1]}" if named is not None else ""
 
