@@ -83,6 +83,8 @@ def _apisix(manifest: Mapping[str, Any]) -> dict[str, Any]:
         apisix["proxy_protocol"] = proxied
     if manifest["ssl_listen"] or "listen_https_port" in proxied:
         apisix["ssl"] = {"enable": True, "listen": manifest["ssl_listen"], **manifest.get("ssl", {})}
+    if manifest.get("enable_http2"):
+        apisix["enable_http2"] = True
     streams = {kind: manifest[f"stream_{kind}"] for kind in ("tcp", "udp") if manifest[f"stream_{kind}"]}
     if streams:
         has_http = manifest["node_listen"] or manifest["ssl_listen"] or proxied

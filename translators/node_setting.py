@@ -21,7 +21,7 @@ FALLBACK_SNI = "fallback"
 DEFAULT_PROTOCOLS = ("TLSv1.2", "TLSv1.3")
 """What APISIX allows unless config.yaml says otherwise."""
 _NO_TIMEOUT_S = 86_400.0
-_DROP_HEADER = 2
+_ALLOW = 0
 _CIPHERS_DIFFER = "ciphers are set for all listeners together, and they ask for different ones"
 _UNDERSCORES_DIFFER = "headers with underscores are dropped for all connection managers or for none"
 
@@ -33,13 +33,14 @@ class NodeSettings:
     Attributes:
         protocols: TLS versions that some context allows.
         ciphers: the cipher lists that contexts ask for, by the place that asks first.
+        has_http2: some context offers HTTP/2.
         has_tickets: some context hands out session tickets with keys of its own.
         has_fallback: some TLS chain takes clients without SNI.
         keepalive_s: how long idle connections are kept, longest first wish.
         body_timeout_s: how long request bodies may take.
         keepalive_requests: requests of one connection.
         header_kb: size of request headers.
-        underscores: whether headers with underscores are dropped -> a place that says so.
+        underscores: whether headers with underscores are dropped, or their requests refused -> a place that says so.
         trusted_addresses: networks whose X-Forwarded-* are believed.
         skywalking: attributes of the plugin; empty when it is not used.
         opentelemetry: plugin_metadata of the plugin; empty when it is not used.
@@ -48,6 +49,7 @@ class NodeSettings:
 
     protocols: set[str] = field(default_factory=set)
     ciphers: dict[str, Where] = field(default_factory=dict)
+    has_http2: bool = False
     has_tickets: bool = False
     has_fallback: bool = False
     keepalive_s: float = 0
@@ -69,6 +71,7 @@ class NodeSettings:
         names = [name for group in params.cipher_suites for name in group.strip("[]").split("|")]
         if names:
             self.ciphers.setdefault(":".join(names), at)
+        self.has_http2 |= "h2" in context.common_tls_context.alpn_protocols
         self.has_tickets |= context.WhichOneof("session_ticket_keys_type") is not None
 
     def add_manager(self, hcm: xds.Message, at: Where, findings: Findings) -> None:
@@ -80,7 +83,7 @@ class NodeSettings:
             self.body_timeout_s = max(self.body_timeout_s, _seconds(hcm.request_timeout))
         self.keepalive_requests = max(self.keepalive_requests, options.max_requests_per_connection.value)
         self.header_kb = max(self.header_kb, hcm.max_request_headers_kb.value)
-        self.underscores.setdefault(options.headers_with_underscores_action == _DROP_HEADER, at)
+        self.underscores.setdefault(options.headers_with_underscores_action != _ALLOW, at)
         self.trusted_addresses.update(client_address.trusted_addresses(hcm))
         provider = tracing.read_provider(hcm.tracing, findings.policy.collectors)
         if provider is not None and provider.url:
@@ -107,6 +110,7 @@ class NodeSettings:
         return {
             key: value
             for key, value in (
+                ("enable_http2", self.has_http2),
                 ("ssl", self._ssl(findings)),
                 ("nginx_http", self._nginx_http(findings)),
                 ("http_snippet", self._snippet()),

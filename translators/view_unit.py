@@ -85,7 +85,7 @@ def translate(view: UnitView, findings: Findings) -> Translation:
     Returns:
         The global rule, plugin_metadata, and the bootstrap manifest, JSON: `router`, `node_listen`, `ssl_listen`,
         `stream_tcp`, `stream_udp`, `plugins`, `stream_plugins`; where they are wanted `proxy_protocol`, `ssl`,
-        `nginx_http`, `http_snippet`, `trusted_addresses`, `plugin_attr` (mapping.md section 9).
+        `enable_http2`, `nginx_http`, `http_snippet`, `trusted_addresses`, `plugin_attr` (mapping.md section 9).
     """
     for resource in view.unit.resources:
         if resource.role is Role.SIBLING and resource.type_url == xds.ROUTE_CONFIGURATION:

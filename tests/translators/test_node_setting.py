@@ -30,7 +30,7 @@ def named(**fields: Any) -> dict[str, Any]:
 
 
 def test_what_nobody_asks_for_is_not_in_the_manifest():
-    asked = {"ssl", "nginx_http", "http_snippet", "trusted_addresses", "plugin_attr", "proxy_protocol"}
+    asked = {"enable_http2", "ssl", "nginx_http", "http_snippet", "trusted_addresses", "plugin_attr", "proxy_protocol"}
     assert not asked & viewed(listener("a", 80, chain())).manifest.keys()
     assert not asked & viewed(listener("a", 443, named(socket=tls()))).manifest.keys()
 
@@ -48,6 +48,11 @@ def test_ciphers_are_set_once():
     found = viewed(listener("a", 443, named(socket=both)), listener("b", 444, named(socket=other)))
     assert "ssl" not in found.manifest
     assert [(one.code, one.name) for one in found.diagnostics] == [("HCM-CODEC", "b")]
+
+
+def test_http2_has_to_be_on_where_it_is_offered():
+    offered = {"common_tls_context": {"alpn_protocols": ["h2", "http/1.1"]}}
+    assert viewed(listener("a", 443, named(socket=tls(**offered)))).manifest["enable_http2"] is True
 
 
 def test_tickets_and_clients_without_sni():

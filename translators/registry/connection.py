@@ -64,7 +64,7 @@ ROWS: tuple[Row, ...] = (
         f"{_HCM}.common_http_protocol_options",
         "HCM-CODEC",
         unless=_limits_nothing,
-        effect="durations and numbers of headers are not limited, headers with underscores not refused",
+        effect="durations and numbers of headers are not limited, headers with underscores dropped at most",
     ),
     Diagnosed(f"{_HCM}.http_protocol_options", "HCM-CODEC", unless=_is_plain_http1),
     Handled(f"{_HCM}.server_name", server_name.apply, phase=_LATE),
