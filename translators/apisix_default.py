@@ -138,6 +138,7 @@ CONFIG: dict[str, Any] = {
             "keepalive_timeout": "60s",
             "real_ip_from": ["127.0.0.1", "unix:"],
             "real_ip_header": "X-Real-IP",
+            "real_ip_recursive": "off",
             "underscores_in_headers": "on",
         }
     },

@@ -44,6 +44,8 @@ class NodeSettings:
         trusted_addresses: networks whose X-Forwarded-* are believed.
         skywalking: attributes of the plugin; empty when it is not used.
         opentelemetry: plugin_metadata of the plugin; empty when it is not used.
+        addresses: the ways in which connection managers find the client's address.
+        is_detecting: one of them says something about it.
         is_proxied: some port speaks PROXY protocol: the client's address is in it.
     """
 
@@ -60,7 +62,8 @@ class NodeSettings:
     trusted_addresses: set[str] = field(default_factory=set)
     skywalking: dict[str, str] = field(default_factory=dict)
     opentelemetry: dict[str, Any] = field(default_factory=dict)
-
+    addresses: list[dict[str, Any]] = field(default_factory=list)
+    is_detecting: bool = False
     is_proxied: bool = False
 
     def add_context(self, context: xds.Message, at: Where) -> None:
@@ -85,6 +88,9 @@ class NodeSettings:
         self.header_kb = max(self.header_kb, hcm.max_request_headers_kb.value)
         self.underscores.setdefault(options.headers_with_underscores_action != _ALLOW, at)
         self.trusted_addresses.update(client_address.trusted_addresses(hcm))
+        self.is_detecting |= client_address.is_explicit(hcm)
+        if (address := client_address.node_settings(hcm)) not in self.addresses:
+            self.addresses.append(address)
         provider = tracing.read_provider(hcm.tracing, findings.policy.collectors)
         if provider is not None and provider.url:
             self._add_collector(provider, at, findings)
@@ -148,7 +154,9 @@ class NodeSettings:
             place = self.underscores[True].field("common_http_protocol_options.headers_with_underscores_action")
             findings.report("HCM-CODEC", place, effect=_UNDERSCORES_DIFFER)
         if self.is_proxied:
-            http |= {"real_ip_from": ["0.0.0.0/0", "::/0"], "real_ip_header": "proxy_protocol"}
+            http |= {"real_ip_from": client_address.EVERYONE, "real_ip_header": "proxy_protocol"}
+        elif self.is_detecting and len(self.addresses) == 1:
+            http |= self.addresses[0]
         return http
 
     def _snippet(self) -> str:

@@ -6,7 +6,7 @@ import pytest
 
 from schemas import xds
 from tests.translators.managed import managed
-from translators.mappings.http_connection_manager.client_address import trusted_addresses
+from translators.mappings.http_connection_manager.client_address import is_explicit, node_settings, trusted_addresses
 
 PACKAGE = "type.googleapis.com/envoy.extensions.http.original_ip_detection."
 XFF, CUSTOM = f"{PACKAGE}xff.v3.XffConfig", f"{PACKAGE}custom_header.v3.CustomHeaderConfig"
@@ -65,3 +65,26 @@ def test_hops_beside_extensions_mean_nothing():
 def test_trusted_networks_for_the_manifest():
     hcm = detected({"@type": XFF, "xff_trusted_cidrs": CIDRS}, {"@type": CUSTOM, "header_name": "x"})
     assert trusted_addresses(xds.from_json(hcm, xds.message_class(xds.HTTP_CONNECTION_MANAGER)())) == NETWORKS
+
+
+LAST = {"real_ip_from": ["0.0.0.0/0", "::/0"], "real_ip_header": "x-forwarded-for", "real_ip_recursive": "off"}
+
+
+@pytest.mark.parametrize(
+    ("hcm", "wanted", "is_said"),
+    [
+        ({}, LAST, False),
+        ({"use_remote_address": True}, {}, False),
+        ({"use_remote_address": True, "xff_num_trusted_hops": 1}, LAST, True),
+        ({"xff_num_trusted_hops": 1}, {}, True),
+        (detected({"@type": CUSTOM, "header_name": "X-Real"}), {**LAST, "real_ip_header": "x-real"}, True),
+        (
+            detected({"@type": XFF, "xff_trusted_cidrs": CIDRS}),
+            {**LAST, "real_ip_from": NETWORKS, "real_ip_recursive": "on"},
+            True,
+        ),
+    ],
+)
+def test_what_a_node_would_have_to_know(hcm: dict[str, Any], wanted: dict[str, Any], is_said: bool):  # noqa: FBT001 - a test case
+    message = xds.from_json(hcm, xds.message_class(xds.HTTP_CONNECTION_MANAGER)())
+    assert (node_settings(message), is_explicit(message)) == (wanted, is_said)
