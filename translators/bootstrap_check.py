@@ -85,6 +85,8 @@ def _satisfies(key: str, wanted: Any, found: Any) -> bool:
     if key == "http_configuration_snippet":
         present = {line.strip() for line in str(found or "").splitlines()}
         return all(line in present for line in wanted.splitlines())
+    if key == "real_ip_header":
+        return str(found).lower() == wanted.lower()
     return bool(found == wanted)
 
 

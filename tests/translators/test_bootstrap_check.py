@@ -58,6 +58,12 @@ def test_defaults_suffice_for_little():
             "nginx_config.http.underscores_in_headers",
         ),
         (
+            {"nginx_http": {"real_ip_header": "x-forwarded-for", "real_ip_from": ["10.0.0.0/8"]}},
+            {"nginx_config": {"http": {"real_ip_header": "X-Forwarded-For", "real_ip_from": ["10.0.0.0/8"]}}},
+            {"nginx_config": {"http": {"real_ip_from": ["10.0.0.0/8"]}}},
+            "nginx_config.http.real_ip_header",
+        ),
+        (
             {"http_snippet": "a 1;\nb 2;"},
             {"nginx_config": {"http_configuration_snippet": "b 2;\n  a 1;\nc 3;"}},
             {"nginx_config": {"http_configuration_snippet": "a 1;"}},
