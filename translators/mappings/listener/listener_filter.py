@@ -13,12 +13,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from schemas import xds
+
 if TYPE_CHECKING:
-    from schemas import xds
     from translators.findings import Findings
     from translators.where import Where
 
 _PROXY_PROTOCOL = "proxy_protocol"
+_OPTIONAL = "allow_requests_without_proxy_protocol"
 _IMPLIED = ("tls_inspector", "http_inspector", "original_dst", _PROXY_PROTOCOL)
 
 
@@ -28,6 +30,10 @@ def apply(listener: xds.Message, _draft: Any, at: Where, findings: Findings) -> 
         kind = _kind(listed)
         if not any(f".{implied}" in f".{kind}" for implied in _IMPLIED):
             findings.report("LST-LFILTER", at.item("listener_filters", listed.name or index), value=kind)
+        config = xds.unpack(listed.typed_config) if _PROXY_PROTOCOL in kind else None
+        if config is not None and getattr(config, _OPTIONAL, False):
+            place = at.item("listener_filters", listed.name or index).field(_OPTIONAL)
+            findings.report("LST-LFILTER", place, effect="connections without the PROXY protocol are refused")
 
 
 def speaks_proxy_protocol(listener: xds.Message) -> bool:
