@@ -86,7 +86,7 @@ def _satisfies(key: str, wanted: Any, found: Any) -> bool:
         present = {line.strip() for line in str(found or "").splitlines()}
         return all(line in present for line in wanted.splitlines())
     if key == "real_ip_header":
-        return str(found).lower() == wanted.lower()
+        return bool(str(found).lower() == str(wanted).lower())
     return bool(found == wanted)
 
 
