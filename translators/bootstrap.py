@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 HEADER = "# config.yaml of APISIX: the ports are those the control plane wants, etcd is the meshferry agent\n"
 HEALTH_CHECK_TIMEOUT_S = 1
 PREFIX = "/apisix"
+_WORD = re.compile(r"[a-z][a-z_&]*\Z")
+_NOT_TEXT = frozenset(("on", "off", "yes", "no", "true", "false", "null", "y", "n"))
+"""What YAML would take for something else."""
 _BY_DEFAULT = "plugins in use, all on by default"
 _KEYRING = "data_encryption.keyring: not needed, the agent hands private keys to the node as PEM"
 _NAMES = "apisix.dns_resolver: upstreams have names; without it the node asks the servers of /etc/resolv.conf"
@@ -30,7 +34,7 @@ def config_yaml(manifest: str, etcd_hosts: Sequence[str], prefix: str = PREFIX, 
         use: the plugins of the view's objects; None when these are not known.
 
     Returns:
-        YAML text: deployment (data plane, etcd), and, from the manifest, what `wanted_config` gives. Lists and text are
+        YAML text: deployment (data plane, etcd), and, from the manifest, what `wanted_config` gives. All but single words is
         written as JSON, which YAML reads as it is.
     """
     wanted: dict[str, Any] = orjson.loads(manifest) if manifest else {}
@@ -112,4 +116,5 @@ def _lines(tree: Mapping[str, Any], indent: str = "") -> Iterator[str]:
             yield f"{indent}{key}:"
             yield from _lines(value, indent + "  ")
         else:
-            yield f"{indent}{key}: {orjson.dumps(value).decode()}"
+            is_word = isinstance(value, str) and _WORD.match(value) and value not in _NOT_TEXT
+            yield f"{indent}{key}: {value if is_word else orjson.dumps(value).decode()}"

@@ -98,3 +98,10 @@ def test_all_parts():
 def test_keys_need_no_keyring():
     text = config_yaml(orjson.dumps(MANIFEST).decode(), ["http://a:1"], use=PluginUse())
     assert "# data_encryption.keyring: not needed" in text
+
+
+def test_words_stand_bare_unless_yaml_takes_them_for_something_else():
+    manifest = {**MANIFEST, "nginx_http": {"underscores_in_headers": "off"}}
+    text = config_yaml(orjson.dumps(manifest).decode(), ["http://a:1"])
+    assert "    config_provider: etcd\n" in text
+    assert '    underscores_in_headers: "off"\n' in text
