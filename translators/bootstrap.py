@@ -34,8 +34,8 @@ def config_yaml(manifest: str, etcd_hosts: Sequence[str], prefix: str = PREFIX, 
         use: the plugins of the view's objects; None when these are not known.
 
     Returns:
-        YAML text: deployment (data plane, etcd), and, from the manifest, what `wanted_config` gives. All but single words is
-        written as JSON, which YAML reads as it is.
+        YAML text: deployment (data plane, etcd), and, from the manifest, what `wanted_config` gives. All but single
+        words is written as JSON, which YAML reads as it is.
     """
     wanted: dict[str, Any] = orjson.loads(manifest) if manifest else {}
     tree = {**_deployment(etcd_hosts, prefix), **wanted_config(wanted, use or PluginUse())}

@@ -22,11 +22,13 @@ class Refusal:
         name: tells the refusals of a connection manager apart.
         condition: which requests.
         status: of the answer.
+        plugins: what answers.
     """
 
     name: str
     condition: Expr
     status: int
+    plugins: dict[str, Any]
 
 
 @dataclass(slots=True)

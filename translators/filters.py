@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from schemas.records import Severity
 from translators import dispatch
-from translators.block import FIRST_ERROR, FORBIDDEN, UNAVAILABLE, abort, denial
+from translators.block import FIRST_ERROR, FORBIDDEN, UNAVAILABLE, denial
 from translators.diagnostics import DiagnosticClass
 from translators.expr import ALWAYS, NEVER, all_of
 from translators.http_filter import effective_filters
@@ -170,7 +170,8 @@ def _begun(context: RouteContext, route: xds.Message | None, at: Where, findings
         response=[connection.response] if connection.response else [],
     )
     for refusal in connection.refusals:
-        draft.answer(refusal.name, abort(refusal.status), (refusal.condition,))
+        plugins = {**draft.plugins, **refusal.plugins}
+        draft.guards.append(Guard(refusal.name, (refusal.condition,), plugins, refusal.status))
     if route is not None and route.HasField("tracing"):
         draft.plugins |= tracing.of_route(route, context.hcm, connection, at, findings)
     return draft

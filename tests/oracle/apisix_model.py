@@ -198,6 +198,17 @@ class _Exchange:
         if forwarded:
             self._variables["remote_addr"] = forwarded.rpartition(",")[2].strip()
 
+    def redirect(self, conf: Mapping[str, Any]) -> None:
+        """The plugin redirect, to the path as nginx reads it."""
+        assert (conf["uri"], conf["encode_uri"], conf["append_query_string"]) == ("$uri", True, True)
+        path, mark, rest = self._uri.partition("?")
+        location = escaped(path) + mark + rest
+        if self._variables["is_args"]:
+            location += ("&" if mark else "?") + str(self._variables["args"] or "")
+        self.answer.status = conf["ret_code"]
+        self.answer.headers = [("location", location)]
+        self.is_answered = True
+
     def inject_fault(self, conf: Mapping[str, Any]) -> None:
         """fault-injection; a delay is noted and not waited for."""
         assert set(conf) <= {"abort", "delay", "_meta"}
@@ -335,6 +346,7 @@ class Plugin(NamedTuple):
 PLUGINS = {
     "fault-injection": Plugin(11000, _REWRITE, _Exchange.inject_fault),
     "proxy-rewrite": Plugin(1008, _REWRITE, _Exchange.rewrite),
+    "redirect": Plugin(900, _REWRITE, _Exchange.redirect),
     "mocking": Plugin(10900, _ACCESS, _Exchange.mock),
     "traffic-split": Plugin(966, _ACCESS, _Exchange.split),
     "prometheus": Plugin(500, _RESPONSE, _Exchange.watch),

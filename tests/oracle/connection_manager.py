@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 FEWEST_LEVEL = 2
 EARLY = "type.googleapis.com/envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation"
 _FORWARDS = ("SANITIZE", "FORWARD_ONLY", "APPEND_FORWARD", "SANITIZE_SET", "ALWAYS_FORWARD_ONLY")
+_ACTIONS = ("REJECT_REQUEST", "UNESCAPE_AND_REDIRECT", "UNESCAPE_AND_FORWARD")
 _HEADERS = (("x-forwarded-client-cert", "Hash=1"), ("via", "1.1 a"), ("x-early", "1"))
 _SLASHES = ("/%2F", "/a%2fb", "/%5C", "/a%5cb/c")
 
@@ -39,7 +40,7 @@ def add_settings(listener: dict[str, Any], level: int, seed: int) -> None:
     if draw.random() < 0.2:
         hcm["via"] = draw.choice(("proxy", "1.1 proxy"))
     if draw.random() < 0.2:
-        hcm["path_with_escaped_slashes_action"] = draw.choice(("REJECT_REQUEST", "UNESCAPE_AND_FORWARD"))
+        hcm["path_with_escaped_slashes_action"] = draw.choice(_ACTIONS)
     if draw.random() < 0.1:
         removal = {"@type": EARLY, "mutations": [{"remove": "x-early"}]}
         hcm["early_header_mutation_extensions"] = [{"name": "early", "typed_config": removal}]
