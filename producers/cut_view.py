@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from producers.traversal import body_of, copy_only
+from producers.chain import DOWNSTREAM_TLS_CONTEXT, HCM
+from producers.traversal import body_of, copy_only, find
 from schemas import xds
 from schemas.records import Resource, Role
 
@@ -32,16 +33,29 @@ STUB_FIELDS = (
     "bind_to_port",
     "deprecated_v1",
     "traffic_direction",
+    "use_original_dst",
 )
+MANAGER_FIELDS = (
+    "common_http_protocol_options",
+    "forward_client_cert_details",
+    "forward_client_cert_matcher",
+    "generate_request_id",
+    "max_request_headers_kb",
+    "original_ip_detection_extensions",
+    "request_timeout",
+)
+"""What an HttpConnectionManager wants of the node, or of all requests together."""
+CONTEXT_FIELDS = ("require_client_certificate", "session_ticket_keys_sds_secret_config")
+COMMON_CONTEXT_FIELDS = ("tls_params", "alpn_protocols")
+"""What a DownstreamTlsContext wants of the node; nothing of it is secret."""
 
 
 def listener_stub(listener: xds.Message) -> bytes:
-    """Reduce a Listener to where it listens and to what kind of filters and sockets its chains have."""
+    """Reduce a Listener to what all its requests, and the node's static configuration, have to do with."""
     stub = copy_only(listener, *STUB_FIELDS)
     for listener_filter in listener.listener_filters:
-        reduced = stub.listener_filters.add(name=listener_filter.name)
-        if listener_filter.typed_config.type_url == xds.UDP_PROXY:
-            reduced.typed_config.type_url = xds.UDP_PROXY
+        kept = stub.listener_filters.add(name=listener_filter.name)
+        kept.typed_config.type_url = listener_filter.typed_config.type_url
     for chain in listener.filter_chains:
         _reduce_chain(chain, stub.filter_chains.add())
     if listener.HasField("default_filter_chain"):
@@ -78,7 +92,35 @@ def _idle_stub(name: str) -> Resource:
 
 def _reduce_chain(chain: xds.Message, stub: xds.Message) -> None:
     stub.name = chain.name
+    if chain.use_proxy_proto.value:
+        stub.use_proxy_proto.value = True
+    if chain.HasField("filter_chain_match"):
+        stub.filter_chain_match.CopyFrom(chain.filter_chain_match)
     if chain.HasField("transport_socket"):
         stub.transport_socket.name = chain.transport_socket.name
+        for context in find(chain.transport_socket, DOWNSTREAM_TLS_CONTEXT):
+            stub.transport_socket.typed_config.CopyFrom(xds.pack(_reduced_context(context)))
     for network_filter in chain.filters:
-        stub.filters.add(name=network_filter.name)
+        reduced = stub.filters.add(name=network_filter.name)
+        if network_filter.typed_config.type_url.rpartition("/")[2] == HCM:
+            hcm = xds.unpack(network_filter.typed_config)
+            if hcm is not None:
+                reduced.typed_config.CopyFrom(xds.pack(_reduced_manager(hcm)))
+
+
+def _reduced_manager(hcm: xds.Message) -> xds.Message:
+    reduced = copy_only(hcm, *MANAGER_FIELDS)
+    if hcm.WhichOneof("route_specifier") == "scoped_routes":
+        reduced.scoped_routes.name = hcm.scoped_routes.name
+        reduced.scoped_routes.SetInParent()
+    if hcm.tracing.HasField("provider"):
+        reduced.tracing.provider.CopyFrom(hcm.tracing.provider)
+    return reduced
+
+
+def _reduced_context(context: xds.Message) -> xds.Message:
+    reduced = copy_only(context, *CONTEXT_FIELDS)
+    reduced.common_tls_context.CopyFrom(copy_only(context.common_tls_context, *COMMON_CONTEXT_FIELDS))
+    if context.HasField("session_ticket_keys"):
+        reduced.session_ticket_keys.SetInParent()
+    return reduced

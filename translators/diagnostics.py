@@ -264,8 +264,12 @@ CODES: dict[str, Code] = {
     "CFG-UNKNOWN-FIELD": Code(
         WARN, UNSUPPORTED, "the field has no effect", "check whether it matters; a newer meshferry may know it"
     ),
+    "CFG-NODE": Code(
+        ERROR, BOOTSTRAP, "the node does something else than the view wants", "set it in config.yaml of the node"
+    ),
     "CFG-INVALID": Code(ERROR, INVALID, "the resource is left out", "correct the resource"),
 }
 """Ours beyond section 11 are RT-PENDING (a RouteConfiguration that is named and not known), HF-UNTRANSLATED (a
 decorating filter that is left out), HF-RESTRICT (a restricting one that is not translated; apart, so that silencing the
-former never opens the latter) and CFG-INVALID (a resource that cannot be read at all)."""
+former never opens the latter), CFG-NODE (a setting of a node that differs, ports and plugins aside) and CFG-INVALID (a
+resource that cannot be read at all)."""

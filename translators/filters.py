@@ -12,6 +12,7 @@ from translators.diagnostics import DiagnosticClass
 from translators.expr import ALWAYS, NEVER, all_of, bound, fraction, variables
 from translators.http_filter import effective_filters
 from translators.local_reply import reply_plugins
+from translators.mappings.http_connection_manager import tracing
 from translators.mappings.match.runtime_fraction import DENOMINATORS
 from translators.plugin_phase import answered, priority_of
 from translators.registry import Diagnosed, Handled, Ignored, find
@@ -283,7 +284,7 @@ def run_filters(
         findings: receives the diagnostics.
         weighted: the weighted cluster entry that was drawn, if it has filters of its own.
     """
-    draft = FilterDraft()
+    draft = _begun(context, route, at, findings)
     for http_filter in effective_filters(context, route, weighted, at):
         known, mutated = len(draft.guards), draft.mutated() if draft.request else frozenset()
         _run(http_filter, draft, findings)
@@ -322,6 +323,22 @@ def _settle(draft: FilterDraft, known: int, mutated: frozenset[str], at: Where, 
         if required != NEVER:
             settled.append(replace(guard, conditions=(required,)))
     draft.guards[known:] = settled
+
+
+def _begun(context: RouteContext, route: xds.Message | None, at: Where, findings: Findings) -> FilterDraft:
+    """Give what the connection manager does before any filter, and to responses after all of them."""
+    connection = context.connection
+    draft = FilterDraft(
+        plugins=dict(connection.plugins),
+        request=list(connection.request),
+        response=[connection.response] if connection.response else [],
+    )
+    for refusal in connection.refusals:
+        plugins = {**draft.plugins, **refusal.plugins}
+        draft.guards.append(Guard(refusal.name, (refusal.condition,), plugins, refusal.status))
+    if route is not None and route.HasField("tracing"):
+        draft.plugins |= tracing.of_route(route, context.hcm, connection, at, findings)
+    return draft
 
 
 def _run(http_filter: EffectiveFilter, draft: FilterDraft, findings: Findings) -> None:

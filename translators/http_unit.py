@@ -10,6 +10,7 @@ from schemas.records import Role
 from translators import dispatch
 from translators.bucket import Authority, hostless_order, read_domains
 from translators.closure import Rule, place
+from translators.connection import ConnectionDraft
 from translators.element import elements
 from translators.http_filter import manager_place
 from translators.mappings.http_filter import grpc_web
@@ -58,7 +59,8 @@ def translate(view: UnitView, findings: Findings) -> Translation:
     at = Where(xds.ROUTE_CONFIGURATION, route_config.name)
     is_open = dispatch.apply(listener, None, at_listener, findings)
     is_open = dispatch.apply(chain.message, None, _chain_place(chain.message, at_listener), findings) and is_open
-    is_open = dispatch.apply(hcm, None, manager_place(listener.name, view.param("chain")), findings) and is_open
+    connection = ConnectionDraft(chain.message, findings.policy.collectors)
+    is_open = dispatch.apply(hcm, connection, manager_place(listener.name, view.param("chain")), findings) and is_open
     is_open = dispatch.apply(route_config, None, at, findings) and is_open
     front = front_conditions(chain.message, _chain_place(chain.message, at_listener), findings)
     neighbours = [message for _, message in view.all(Role.SIBLING, xds.LISTENER)]
@@ -79,6 +81,7 @@ def translate(view: UnitView, findings: Findings) -> Translation:
         has_all_clusters=not view.all(Role.SIBLING, xds.CLUSTER),
         scope=view.param("scope"),
         is_last=scoped is None and hcm.HasField("scoped_routes"),
+        connection=connection,
     )
     virtual_host = None if view.unit.key.endswith("/*") else view.param("virtual_host")
     return Translation(_Scope(context, (*scope, *front, *key), at, findings).objects(virtual_host))

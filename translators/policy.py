@@ -30,6 +30,7 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         path_matching: `decoded` matches on nginx's normalised path, `raw` guards every route with the raw one
             (mapping.md section 3).
         port_map: Envoy listener port -> APISIX port, where they differ.
+        collectors: cluster that spans are sent to -> URL of the collector, e.g. `http://zipkin:9411`.
         max_flat_keys: keys per bucket above which flat mode is used (mapping.md section 8, step 6).
         dns_servers: `host:port` of the resolvers of the nodes' DNS discovery. With any, a STRICT_DNS cluster of one
             name uses all addresses of the name at once; without, one address per lookup.
@@ -39,6 +40,7 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     overrides: dict[str, Action] = {}
     path_matching: Literal["decoded", "raw"] = "decoded"
     port_map: dict[int, int] = {}
+    collectors: dict[str, str] = {}
     max_flat_keys: int = 2000
     max_object_bytes: int = 1_500_000
     dns_servers: tuple[str, ...] = ()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from translators.connection import ConnectionDraft
+
 if TYPE_CHECKING:
     from schemas import xds
     from translators.expr import Expr
@@ -27,6 +29,7 @@ class RouteContext:
         has_all_clusters: where a request may name any cluster, `clusters` has all that there are.
         scope: name of the ScopedRouteConfiguration; empty without one.
         is_last: the routes are for requests of no scope, of a chain that has scopes.
+        connection: what the connection manager does to every request.
     """
 
     listener: xds.Message
@@ -40,6 +43,7 @@ class RouteContext:
     has_all_clusters: bool = True
     scope: str = ""
     is_last: bool = False
+    connection: ConnectionDraft = field(default_factory=ConnectionDraft)
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,6 +98,7 @@ class RouteObjects:
     def objects(self) -> list[EtcdObject]:
         """Give all objects."""
         self._factor()
+        self._observe()
         configs = [build_object("plugin_configs", key, value) for key, value in self._plugin_configs.items()]
         routes = [build_object("routes", key, value) for key, value in self._routes.items()]
         leads_nowhere = any(_BLACKHOLE in found.value for found in (*configs, *routes))
@@ -113,11 +114,26 @@ class RouteObjects:
             saved_bytes = (len(values) - 1) * len(content) - len(values) * _REFERENCE_BYTES - _OBJECT_BYTES
             if saved_bytes <= MIN_SAVED_BYTES:
                 continue
-            config_id = object_id("plugin_configs", "", content.decode())
+            observers = orjson.dumps(self._context.connection.observers, option=orjson.OPT_SORT_KEYS)
+            parts = (content.decode(), *((observers.decode(),) if self._context.connection.observers else ()))
+            config_id = object_id("plugin_configs", "", *parts)
             self._plugin_configs[config_id] = {"plugins": values[0]["plugins"]}
             for value in values:
                 del value["plugins"]
                 value["plugin_config_id"] = config_id
+
+    def _observe(self) -> None:
+        """Give every route the plugins that only watch: in a plugin_config, as a route has one of these only."""
+        observers = self._context.connection.observers
+        if not observers or not self._routes:
+            return
+        for config in self._plugin_configs.values():
+            config["plugins"] = {**observers, **config["plugins"]}
+        content = orjson.dumps(observers, option=orjson.OPT_SORT_KEYS).decode()
+        shared = object_id("plugin_configs", self._context.listener.name, content)
+        for value in self._routes.values():
+            if value.setdefault("plugin_config_id", shared) == shared:
+                self._plugin_configs[shared] = {"plugins": observers}
 
     def _labels(self, virtual_host: str) -> dict[str, str]:
         listener = self._context.listener

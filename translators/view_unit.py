@@ -11,9 +11,15 @@ import orjson
 from schemas import xds
 from schemas.records import Role
 from translators.etcd_object import build_object
+from translators.http_filter import manager_place
+from translators.mappings.listener.listener_filter import speaks_proxy_protocol
 from translators.mappings.stream.network_filter import is_http
 from translators.mappings.transport_socket import is_raw, unwrap
+from translators.node_setting import NodeSettings
+from translators.proxy_protocol import ProxyPort, proxy_protocol
+from translators.scope import Chain
 from translators.translation import Translation
+from translators.view_rule import Managed, global_rule
 from translators.where import Where
 
 if TYPE_CHECKING:
@@ -21,7 +27,6 @@ if TYPE_CHECKING:
     from translators.findings import Findings
     from translators.unit_view import UnitView
 
-GLOBAL_RULE_ID = "xds"
 ROUTER = "radixtree_host_uri"
 """The router the key closure is made for (mapping.md section 8)."""
 PLUGINS = (
@@ -29,16 +34,23 @@ PLUGINS = (
     "fault-injection",
     "grpc-web",
     "gzip",
+    "file-logger",
     "mocking",
+    "opentelemetry",
     "prometheus",
     "proxy-mirror",
     "proxy-rewrite",
+    "real-ip",
     "redirect",
+    "request-id",
     "response-rewrite",
+    "skywalking",
     "traffic-split",
+    "zipkin",
 )
 """HTTP plugins that translations use; a node without one of them would skip it silently (mapping.md section 1.8)."""
 STREAM_PLUGINS = ("ip-restriction", "limit-conn", "traffic-split")
+_HCM = xds.HTTP_CONNECTION_MANAGER.rpartition("/")[2]
 _UDP = 1
 _MAX_PORT = 65535
 
@@ -53,11 +65,16 @@ class _Port:
     tls: list[Where] = field(default_factory=list)
     udp: list[Where] = field(default_factory=list)
     addresses: set[str] = field(default_factory=set)
+    proxied: dict[bool, Where] = field(default_factory=dict)
+    """Whether PROXY protocol is spoken -> a place that says so."""
     has_http3: bool = False
 
     def loopback(self) -> str:
         """Give the loopback address that all its listeners stand on; empty when the port is open to others."""
-        return min(self.addresses) if all(_is_loopback(address) for address in self.addresses) else ""
+        if not all(_is_loopback(address) for address in self.addresses):
+            return ""
+        address = min(self.addresses)
+        return f"[{address}]" if ":" in address else address
 
 
 def translate(view: UnitView, findings: Findings) -> Translation:
@@ -71,9 +88,10 @@ def translate(view: UnitView, findings: Findings) -> Translation:
         findings: receives the diagnostics.
 
     Returns:
-        The global rule (metrics) and the bootstrap manifest, JSON: `router`, `node_listen`, `ssl_listen`,
-        `stream_tcp`, `stream_udp`, `plugins`, `stream_plugins`, and `dns_servers` where the policy names any
-        (mapping.md section 9).
+        The global rule, plugin_metadata, and the bootstrap manifest, JSON: `router`, `node_listen`, `ssl_listen`,
+        `stream_tcp`, `stream_udp`, `plugins`, `stream_plugins`; where they are wanted `proxy_protocol`, `ssl`,
+        `enable_http2`, `nginx_http`, `http_snippet`, `trusted_addresses`, `plugin_attr`; `dns_servers`
+        where the policy names any (mapping.md section 9).
     """
     for resource in view.unit.resources:
         if resource.role is Role.SIBLING and resource.type_url == xds.ROUTE_CONFIGURATION:
@@ -85,11 +103,19 @@ def translate(view: UnitView, findings: Findings) -> Translation:
                 "CFG-UNKNOWN-ANY", Where(resource.type_url, resource.name), effect="the resource is not translated"
             )
     ports: dict[int, _Port] = {}
-    for name, listener in view.all(Role.SUBJECT, xds.LISTENER):
-        _collect(listener, Where(xds.LISTENER, listener.name or name), ports, findings)
+    settings, managed = NodeSettings(), []
+    listeners = [listener for _, listener in view.all(Role.SUBJECT, xds.LISTENER)]
+    for listener in listeners:
+        at = Where(xds.LISTENER, listener.name)
+        _collect(listener, at, ports, findings)
+        managed += _managed(listener, at, settings, findings)
     manifest = _manifest(dict(sorted(ports.items())), findings)
-    rule = build_object("global_rules", GLOBAL_RULE_ID, {"plugins": {"prometheus": {"prefer_name": True}}})
-    return Translation([rule], orjson.dumps(manifest, option=orjson.OPT_SORT_KEYS).decode())
+    settings.is_proxied = "proxy_protocol" in manifest
+    manifest |= settings.manifest(findings)
+    objects = [global_rule(managed, listeners, findings.policy)]
+    if settings.opentelemetry:
+        objects.append(build_object("plugin_metadata", "opentelemetry", settings.opentelemetry))
+    return Translation(objects, orjson.dumps(manifest, option=orjson.OPT_SORT_KEYS).decode())
 
 
 def _report_unserved(resource: Resource, findings: Findings) -> None:
@@ -135,6 +161,27 @@ def _collect(listener: xds.Message, at: Where, ports: dict[int, _Port], findings
             _want_tcp(listener, at, port)
 
 
+def _managed(listener: xds.Message, at: Where, settings: NodeSettings, findings: Findings) -> list[Managed]:
+    """Give the HTTP chains of a listener, and note what its chains want of the node."""
+    chains = [*listener.filter_chains]
+    matches = [chain.filter_chain_match for chain in chains]
+    if listener.HasField("default_filter_chain"):
+        chains.append(listener.default_filter_chain)
+    managed = []
+    for index, chain in enumerate(chains):
+        is_default = index == len(matches)
+        socket = unwrap(chain.transport_socket) if chain.transport_socket.HasField("typed_config") else None
+        if socket is not None and socket.context is not None:
+            settings.add_context(socket.context, at.item("filter_chains", chain.name or index))
+            settings.has_fallback |= not chain.filter_chain_match.server_names
+        hcm = xds.unpack(chain.filters[-1].typed_config) if is_http(chain) else None
+        if hcm is not None and hcm.DESCRIPTOR.full_name == _HCM:
+            settings.add_manager(hcm, manager_place(listener.name, chain.name or str(index)), findings)
+            siblings = tuple(matches[:index] + matches[index + 1 :])
+            managed.append(Managed(listener, Chain(chain, siblings, is_default=is_default), hcm, at))
+    return managed
+
+
 def _is_bound(listener: xds.Message) -> bool:
     if listener.HasField("bind_to_port") and not listener.bind_to_port.value:
         return False
@@ -157,6 +204,7 @@ def _want_tcp(listener: xds.Message, at: Where, port: _Port) -> None:
         chains.append((listener.default_filter_chain, at.field("default_filter_chain")))
     for chain, place in chains:
         is_tls = _speaks_tls(chain)
+        port.proxied.setdefault(speaks_proxy_protocol(listener) or chain.use_proxy_proto.value, place)
         if is_http(chain):
             (port.https if is_tls else port.http).append(place)
         else:
@@ -178,22 +226,34 @@ def _manifest(ports: dict[int, _Port], findings: Findings) -> dict[str, Any]:
         "stream_tcp": [],
         "stream_udp": [],
     }
+    proxied: list[ProxyPort] = []
     for number, port in ports.items():
         _note_clashes(number, port, findings)
         loopback = port.loopback()
         http = {"port": number, **({"ip": loopback} if loopback else {})}
-        stream = {"addr": f"{loopback}:{number}" if loopback else number}
-        if port.https or port.has_http3:
+        stream: dict[str, Any] = {"addr": f"{loopback}:{number}" if loopback else number}
+        is_proxied = True in port.proxied
+        if is_proxied and (port.http or port.https):
+            proxied.append(ProxyPort(number, port.proxied, is_tls=bool(port.https)))
+        elif port.https or port.has_http3:
             listen["ssl_listen"].append(http | ({"enable_http3": True} if port.has_http3 else {}))
         elif port.http:
             listen["node_listen"].append(http)
         elif port.tls or port.tcp:
-            listen["stream_tcp"].append(stream | {"tls": bool(port.tls)})
+            proxy = {"proxy_protocol": True} if is_proxied else {}
+            listen["stream_tcp"].append(stream | {"tls": bool(port.tls)} | proxy)
         if port.udp:
             listen["stream_udp"].append(stream)
+    spoken = proxy_protocol(proxied, findings)
     servers = findings.policy.dns_servers
-    listen |= {"dns_servers": list(servers)} if servers else {}
-    return {**listen, "plugins": list(PLUGINS), "router": ROUTER, "stream_plugins": list(STREAM_PLUGINS)}
+    return {
+        **listen,
+        "plugins": list(PLUGINS),
+        "router": ROUTER,
+        "stream_plugins": list(STREAM_PLUGINS),
+        **({"dns_servers": list(servers)} if servers else {}),
+        **({"proxy_protocol": spoken} if spoken else {}),
+    }
 
 
 def _is_loopback(address: str) -> bool:

@@ -27,7 +27,19 @@ app = cyclopts.App(
         "unreachable, 75 timed out, 77 refused, 78 bad configuration."
     ),
 )
-COMMANDS = ("up", "translate", "topics", "keys", "status", "approve", "producer", "translator", "agent", "version")
+COMMANDS = (
+    "up",
+    "translate",
+    "bootstrap",
+    "topics",
+    "keys",
+    "status",
+    "approve",
+    "producer",
+    "translator",
+    "agent",
+    "version",
+)
 GROUPS = ("topics", "keys")
 for _name in COMMANDS:
     if _name in GROUPS:

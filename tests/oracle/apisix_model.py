@@ -71,6 +71,7 @@ class Node:
         self._routes = _collection(objects, "routes")
         self._plugin_configs = _collection(objects, "plugin_configs")
         self._upstreams = _collection(objects, "upstreams")
+        self._rules = _collection(objects, "global_rules")
         self._router = Router(self._routes)
 
     def answer(self, wire: WireRequest, origin: Headers) -> Answer:
@@ -80,6 +81,8 @@ class Node:
         except BadRequestError:
             return Answer(400)
         route_id = self._router.find(exchange.routed())
+        for rule in self._rules.values():
+            exchange.run_before(rule["plugins"])
         if route_id is None:
             return Answer(404, body='{"error_msg":"404 Route Not Found"}')
         route = self._routes[route_id]
@@ -88,9 +91,7 @@ class Node:
             plugins = {**self._plugin_configs[route["plugin_config_id"]]["plugins"], **plugins}
         exchange.answer.route = route["name"]
         exchange.upstream_id = route.get("upstream_id", "")
-        for name, conf in sorted(plugins.items(), key=_order):
-            if PLUGINS[name].phase != _RESPONSE and not exchange.is_answered:
-                exchange.run(name, conf)
+        exchange.run_before(plugins)
         if not exchange.is_answered:
             exchange.ask(self._upstreams[exchange.upstream_id], origin)
         for name, conf in sorted(plugins.items(), key=_order):
@@ -181,6 +182,39 @@ class _Exchange:
         if condition and not holds(condition, self.routed()):
             return
         PLUGINS[name].run(self, conf)
+
+    def run_before(self, plugins: Mapping[str, Mapping[str, Any]]) -> None:
+        """Run the plugins of a route or global rule that come before the upstream; global rules change no response."""
+        for name, conf in sorted(plugins.items(), key=_order):
+            if PLUGINS[name].phase != _RESPONSE and not self.is_answered:
+                self.run(name, conf)
+
+    def watch(self, conf: Mapping[str, Any]) -> None:
+        """Plugins that only watch: prometheus, loggers, tracers."""
+
+    def identify(self, conf: Mapping[str, Any]) -> None:
+        """request-id."""
+        assert conf["header_name"] == "X-Request-Id"
+        if all(name != "x-request-id" for name, _ in self.headers):
+            self.headers.append(("x-request-id", self._wire.request_id))
+
+    def detect_address(self, conf: Mapping[str, Any]) -> None:
+        """real-ip with the last address of X-Forwarded-For."""
+        assert set(conf) == {"source"}
+        forwarded = _joined(self.headers, "x_forwarded_for")
+        if forwarded:
+            self._variables["remote_addr"] = forwarded.rpartition(",")[2].strip()
+
+    def redirect(self, conf: Mapping[str, Any]) -> None:
+        """The plugin redirect, to the path as nginx reads it."""
+        assert (conf["uri"], conf["encode_uri"], conf["append_query_string"]) == ("$uri", True, True)
+        path, mark, rest = self._uri.partition("?")
+        location = escaped(path) + mark + rest
+        if self._variables["is_args"]:
+            location += ("&" if mark else "?") + str(self._variables["args"] or "")
+        self.answer.status = conf["ret_code"]
+        self.answer.headers = [("location", location)]
+        self.is_answered = True
 
     def inject_fault(self, conf: Mapping[str, Any]) -> None:
         """fault-injection; a delay is noted and not waited for."""
@@ -339,8 +373,13 @@ PLUGINS = {
     "proxy-rewrite": Plugin(1008, _REWRITE, _Exchange.rewrite),
     "grpc-web": Plugin(505, _ACCESS, _Exchange.translate_grpc_web),
     "proxy-mirror": Plugin(1010, _REWRITE, _Exchange.mirror),
+    "redirect": Plugin(900, _REWRITE, _Exchange.redirect),
     "mocking": Plugin(10900, _ACCESS, _Exchange.mock),
     "traffic-split": Plugin(966, _ACCESS, _Exchange.split),
+    "prometheus": Plugin(500, _RESPONSE, _Exchange.watch),
+    "file-logger": Plugin(399, _RESPONSE, _Exchange.watch),
+    "request-id": Plugin(12015, _REWRITE, _Exchange.identify),
+    "real-ip": Plugin(23000, _REWRITE, _Exchange.detect_address),
     "response-rewrite": Plugin(899, _RESPONSE, _Exchange.rewrite_response),
 }
 """Every plugin that translations use has its row here: what the model does not know it must not pass over."""

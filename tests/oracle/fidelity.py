@@ -16,7 +16,7 @@ import orjson
 
 from schemas import xds
 from tests.golden.case import units_of
-from tests.oracle.account import accounts, route_config_of
+from tests.oracle.account import accounts, hcm_of, route_config_of
 from tests.oracle.apisix_model import Answer, Node, WireRequest
 from tests.oracle.envoy import Call, find_route
 from tests.oracle.envoy_process import ECHO_HEADERS, Client, EnvoyError, envoy, free_ports, upstreams
@@ -130,18 +130,26 @@ def oracle_route(scene: Scene, request: WireRequest) -> str:
 
 @dataclass
 class Report:
-    """What a run has found."""
+    """What a run has found.
+
+    Attributes:
+        plain_count: requests to listeners without filters, and how many of them had the very same outcome.
+    """
 
     request_count: int = 0
     equal_count: int = 0
+    plain_count: int = 0
+    plain_equal_count: int = 0
     accounts: dict[str, int] = field(default_factory=dict)
     defects: list[Difference] = field(default_factory=list)
 
-    def add(self, differences: list[Difference], diagnostics: list[Diagnostic]) -> None:
+    def add(self, differences: list[Difference], diagnostics: list[Diagnostic], *, is_plain: bool) -> None:
         """Count one request."""
         self.request_count += 1
+        self.plain_count += is_plain
         if not differences:
             self.equal_count += 1
+            self.plain_equal_count += is_plain
             return
         explained = [found for one in differences if (found := accounts(one, diagnostics))]
         if not explained:
@@ -184,6 +192,7 @@ async def _run_scene(scene: Scene, clusters: list[dict[str, Any]], names: dict[i
         headers = [("host", request.host), *request.headers]
         exchange = await client.ask(request.method, request.target, headers, request.body_size)
         found = compare(scene, translation, request, seen_of_envoy(exchange), names)
-        report.add(found, translation.diagnostics)
+        is_plain = len(hcm_of(scene, request.port)["http_filters"]) == 1
+        report.add(found, translation.diagnostics, is_plain=is_plain)
     for client in clients.values():
         client.close()

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from tests.oracle.wire import Exchange
 
 _OF_THE_PROXY = re.compile(
-    r"host|content-length|content-type|connection|transfer-encoding|user-agent|date|server|location"
-    r"|x-forwarded-.*|x-request-id|x-envoy-.*|x-real-ip|x-echo|x-oracle-flags|grpc-.*"
+    r"host|content-length|content-type|connection|transfer-encoding|user-agent|date|location"
+    r"|x-forwarded-(?!client-cert).*|x-request-id|x-envoy-.*|x-real-ip|x-echo|x-oracle-flags|grpc-.*"
 )
 """Headers that the proxies themselves write, or that are compared as something else."""
 
@@ -84,7 +84,7 @@ def _headers(pairs: list[tuple[str, str]]) -> dict[str, str]:
     """Join repeated headers, which mean the same as one list (RFC 9110, 5.3)."""
     found: dict[str, str] = {}
     for name, value in pairs:
-        if not _OF_THE_PROXY.fullmatch(name):
+        if not _OF_THE_PROXY.fullmatch(name) and (name, value) != ("server", "envoy"):
             found[name] = f"{found[name]},{value}" if name in found else value
     return {name: re.sub(r"\s*,\s*", ",", value) for name, value in found.items()}
 

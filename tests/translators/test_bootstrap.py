@@ -4,6 +4,7 @@ import orjson
 import yaml
 
 from translators.bootstrap import config_yaml
+from translators.plugin_use import PluginUse
 
 MANIFEST = {
     "node_listen": [{"ip": "127.0.0.1", "port": 9080}],
@@ -72,3 +73,42 @@ def test_discovery_by_dns():
 def test_another_prefix():
     text = config_yaml("", ["http://a:1"], "/gateway")
     assert yaml.safe_load(text)["deployment"]["etcd"]["prefix"] == "/gateway"
+
+
+FULL = {
+    **MANIFEST,
+    "ssl_listen": [],
+    "proxy_protocol": {"listen_http_port": 80, "listen_https_port": 443},
+    "ssl": {"ssl_session_tickets": True},
+    "nginx_http": {"keepalive_timeout": "5s"},
+    "http_snippet": "a;\nb;",
+    "trusted_addresses": ["10.0.0.0/8"],
+    "plugin_attr": {"skywalking": {"endpoint_addr": "http://a"}},
+}
+
+
+def test_all_parts():
+    use = PluginUse(("skywalking",), ("limit-conn",), has_names=True)
+    text = config_yaml(orjson.dumps(FULL).decode(), ["http://a:1"], use=use)
+    data = yaml.safe_load(text)
+    assert data["apisix"]["ssl"] == {"enable": True, "listen": [], "ssl_session_tickets": True}
+    assert data["apisix"]["proxy_protocol"] == FULL["proxy_protocol"]
+    assert data["apisix"]["trusted_addresses"] == ["10.0.0.0/8"]
+    assert data["nginx_config"] == {"http_configuration_snippet": "a;\nb;", "http": {"keepalive_timeout": "5s"}}
+    assert data["plugin_attr"] == FULL["plugin_attr"]
+    assert "skywalking" in data["plugins"]
+    assert "stream_plugins" not in data
+    assert "# stream plugins in use, all on by default: limit-conn\n" in text
+    assert "# apisix.dns_resolver: " in text
+
+
+def test_keys_need_no_keyring():
+    text = config_yaml(orjson.dumps(MANIFEST).decode(), ["http://a:1"], use=PluginUse())
+    assert "# data_encryption.keyring: not needed" in text
+
+
+def test_words_stand_bare_unless_yaml_takes_them_for_something_else():
+    manifest = {**MANIFEST, "nginx_http": {"underscores_in_headers": "off"}}
+    text = config_yaml(orjson.dumps(manifest).decode(), ["http://a:1"])
+    assert "    config_provider: etcd\n" in text
+    assert '    underscores_in_headers: "off"\n' in text

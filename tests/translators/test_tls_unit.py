@@ -172,9 +172,43 @@ def test_clients_are_verified_by_the_ca():
 def test_an_optional_certificate():
     validation = {"trusted_ca": {"inline_string": CA.cert}}
     found = translated(context(validation_context=validation))
-    assert found.value["client"] == {"ca": CA.cert, "depth": 100, "skip_mtls_uri_regex": [".*"]}
-    named = translated(context(validation_context={**validation, "match_typed_subject_alt_names": [SAN]}))
-    assert [(d.code, d.severity) for d in named.diagnostics] == [("TLS-SAN", Severity.WARN)]
+    optional = {"ca": CA.cert, "depth": 100, "skip_mtls_uri_regex": [".*"]}
+    assert found.value["client"] == optional
+    assert [(d.code, d.severity) for d in found.diagnostics] == [("TLS-VALIDATION", Severity.INFO)]
+
+
+def test_an_optional_certificate_that_cannot_be_judged_is_not_asked_for():
+    """Whoever asks later whether a client has one would take a certificate that Envoy refuses for a good one."""
+    validation = {"trusted_ca": {"inline_string": CA.cert}}
+    named = {**validation, "match_typed_subject_alt_names": [SAN]}
+    found = translated(context(validation_context=named))
+    assert ("client" in found.value, [(d.code, d.severity) for d in found.diagnostics]) == (
+        False,
+        [("TLS-SAN", Severity.ERROR)],
+    )
+    allowed = translated(context(validation_context=named), TLS_SAN=Action.ALLOW)
+    assert allowed.value["client"]["skip_mtls_uri_regex"] == [".*"]
+
+
+@pytest.mark.parametrize(
+    ("certificate", "path"),
+    [
+        ({"ocsp_staple": {"inline_string": "x"}}, "ocsp_staple"),
+        ({"signed_certificate_timestamp": [{"inline_string": "x"}]}, "signed_certificate_timestamp"),
+    ],
+)
+def test_what_certificates_bring_along_is_not_sent(certificate: dict[str, Any], path: str):
+    pair = {"certificate_chain": {"inline_string": PAIR.cert}, "private_key": {"inline_string": PAIR.key}}
+    found = translated(context(tls_certificates=[{**pair, **certificate}]))
+    assert [(d.code, d.severity, d.path.rpartition(".")[2]) for d in found.diagnostics] == [
+        ("TLS-VALIDATION", Severity.WARN, path)
+    ]
+    assert found.value["cert"] == PAIR.cert
+
+
+def test_stapling_is_not_required():
+    found = translated({**context(), "ocsp_staple_policy": "MUST_STAPLE"})
+    assert [d.path for d in found.diagnostics] == ["ocsp_staple_policy"]
 
 
 SAN = {"san_type": "DNS", "matcher": {"exact": "client.example.com"}}

@@ -69,9 +69,13 @@ def test_what_listens_on_loopback_stays_there():
         listener("b", 9000, {"filters": TCP}, address="127.0.0.1"),
         listener("c", 8081, {"filters": HTTP}, address="127.0.0.1"),
         listener("d", 8081, {"filters": HTTP}),
+        listener("e", 9001, {"filters": TCP}, address="::1"),
     )
     assert found.manifest["node_listen"] == [{"ip": "127.0.0.1", "port": 8080}, {"port": 8081}]
-    assert found.manifest["stream_tcp"] == [{"addr": "127.0.0.1:9000", "tls": False}]
+    assert found.manifest["stream_tcp"] == [
+        {"addr": "127.0.0.1:9000", "tls": False},
+        {"addr": "[::1]:9001", "tls": False},
+    ]
 
 
 def test_ports_are_mapped_and_more_addresses_counted():
@@ -146,3 +150,20 @@ def test_types_that_no_unit_carries_are_named():
 def test_scopes_that_nobody_takes_and_scopes_that_do_not_come(name: str, code: str):
     (found,) = viewed(others=(Resource(Role.SIBLING, xds.SCOPED_ROUTE_CONFIGURATION, name, b""),)).diagnostics
     assert (found.code, found.name) == (code, name)
+
+
+PROXIED = {"listener_filters": [{"name": "envoy.filters.listener.proxy_protocol"}]}
+
+
+def test_ports_that_speak_proxy_protocol():
+    found = viewed(
+        listener("a", 80, {"filters": HTTP}, **PROXIED),
+        listener("b", 443, {"filters": HTTP, "transport_socket": TLS, "use_proxy_proto": True}),
+        listener("c", 9000, {"filters": TCP}, **PROXIED),
+        listener("d", 81, {"filters": HTTP}),
+    )
+    assert found.manifest["proxy_protocol"] == {"listen_http_port": 80, "listen_https_port": 443}
+    assert found.manifest["node_listen"] == [{"port": 81}]
+    assert found.manifest["ssl_listen"] == []
+    assert found.manifest["stream_tcp"] == [{"addr": 9000, "proxy_protocol": True, "tls": False}]
+    assert found.codes == []

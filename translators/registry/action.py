@@ -99,7 +99,6 @@ _MUTATIONS = (
 _LEVEL_ROWS: tuple[Row, ...] = (
     *(row for level in _LEVELS for row in handled(f"{_ROUTE}.{level}", *_MUTATIONS, "typed_per_filter_config")),
     *handled(f"{_ROUTE}.Route", "route", "redirect", "direct_response", "filter_action", "non_forwarding_action"),
-    *diagnosed(f"{_ROUTE}.Route", "OBS-TRACE", "tracing", effect="sampling and tags of the route have no effect"),
     *handled(f"{_ROUTE}.VirtualHost", "retry_policy", "rate_limits", "cors"),
     *diagnosed(f"{_ROUTE}.VirtualHost", "RA-RETRY", "retry_policy_typed_config", effect="nothing is retried"),
     Handled(

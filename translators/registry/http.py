@@ -1,4 +1,4 @@
-"""Rows of the family `http`: HttpConnectionManager and the HTTP filters, each by the message that configures it."""
+"""Rows of the family `http_filter`: the HTTP filters, each by the message that configures it."""
 
 from __future__ import annotations
 
@@ -16,78 +16,14 @@ from translators.mappings.http_filter import (
 )
 from translators.mappings.http_filter.switch import is_switched_off
 from translators.registry import decoration, untranslated
-from translators.registry.row import Diagnosed, Fidelity, Handled, Ignored, Row, diagnosed, handled, ignored
+from translators.registry.row import Diagnosed, Fidelity, Handled, Ignored, Row
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_HCM = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 _FILTER = "envoy.extensions.filters.http"
-_STATIC = "static in nginx"
-_TIMERS = "timers of Envoy's own connections"
-_LOCAL = "how Envoy logs and counts"
 _METADATA = "metadata inside Envoy; what depends on it is diagnosed where it stands"
 _OBSERVER = "observes only"
-_KEPT_ESCAPED_SLASHES = (0, 4)
-"""IMPLEMENTATION_SPECIFIC_DEFAULT and UNESCAPE_AND_FORWARD: nginx matches the unescaped path and forwards."""
-
-
-def _is_true(value: Any) -> bool:
-    return bool(value.value)
-
-
-def _keeps_escaped_slashes(value: int) -> bool:
-    return value in _KEPT_ESCAPED_SLASHES
-
-
-def _is_plain_http1(options: Any) -> bool:
-    """Tell whether clients see nothing of Http1ProtocolOptions: nginx accepts HTTP/1.0 with its own answers."""
-    return not (options.accept_http_10 or options.allow_custom_methods or options.HasField("header_key_format"))
-
-
-def _has_no_provider(tracing: Any) -> bool:
-    return not tracing.HasField("provider")
-
-
-_MANAGER_ROWS: tuple[Row, ...] = (
-    *handled(_HCM, "rds", "route_config", "scoped_routes", "http_filters", "upgrade_configs", "stream_idle_timeout"),
-    *handled(_HCM, "strip_matching_host_port", "strip_any_host_port"),
-    *ignored(_HCM, _STATIC, "codec_type", "stat_prefix", "max_request_headers_kb", "proxy_100_continue"),
-    *ignored(_HCM, _STATIC, "represent_ipv4_remote_address_as_ipv4_mapped_ipv6", "typed_header_validation_config"),
-    *ignored(_HCM, _STATIC, "stream_error_on_invalid_http_message", "add_proxy_protocol_connection_state"),
-    *ignored(_HCM, _STATIC, "append_local_overload", "strip_trailing_host_dot", "path_normalization_options"),
-    *ignored(_HCM, _TIMERS, "drain_timeout", "delayed_close_timeout", "request_headers_timeout", "request_timeout"),
-    *ignored(_HCM, _TIMERS, "stream_flush_timeout", "http1_safe_max_connection_duration"),
-    *ignored(_HCM, _TIMERS, "common_http_protocol_options"),
-    *ignored(_HCM, _LOCAL, "access_log_flush_interval", "flush_access_log_on_new_request", "access_log_options"),
-    *ignored(_HCM, _LOCAL, "add_user_agent", "proxy_status_config"),
-    *ignored(_HCM, "nginx takes the address of the connection", "use_remote_address", "internal_address_config"),
-    *ignored(_HCM, "APISIX sets X-Forwarded-* itself", "append_x_forwarded_port", "skip_xff_append"),
-    *ignored(_HCM, "request ids are made at the node", "generate_request_id", "preserve_external_request_id"),
-    *ignored(_HCM, "request ids are made at the node", "request_id_extension"),
-    *ignored(_HCM, "limits and timers of Envoy's own codecs", "http2_protocol_options", "http3_protocol_options"),
-    Diagnosed(f"{_HCM}.http_protocol_options", "HCM-CODEC", unless=_is_plain_http1),
-    *diagnosed(_HCM, "HCM-CODEC", "server_name", "server_header_transformation", effect="Server is that of APISIX"),
-    *diagnosed(_HCM, "HCM-CODEC", "via", effect="no Via header is written"),
-    *diagnosed(_HCM, "HCM-CODEC", "always_set_request_id_in_response", effect="the response has no x-request-id"),
-    *diagnosed(_HCM, "HCM-CODEC", "scheme_header_transformation", effect="the scheme is that of the connection"),
-    *diagnosed(_HCM, "HCM-XFF", "xff_num_trusted_hops", "original_ip_detection_extensions"),
-    *diagnosed(
-        _HCM,
-        "HCM-XFF",
-        "forward_client_cert_details",
-        "set_current_client_cert_details",
-        "forward_client_cert_matcher",
-        effect="x-forwarded-client-cert passes as the client sent it",
-    ),
-    *diagnosed(_HCM, "HCM-EARLY", "early_header_mutation_extensions"),
-    *diagnosed(_HCM, "HCM-LOCALREPLY", "local_reply_config"),
-    *diagnosed(_HCM, "OBS-ALS", "access_log"),
-    Diagnosed(f"{_HCM}.tracing", "OBS-TRACE", unless=_has_no_provider),
-    Diagnosed(f"{_HCM}.normalize_path", "HCM-PATH", unless=_is_true),
-    Ignored(f"{_HCM}.merge_slashes", "nginx merges slashes"),
-    Diagnosed(f"{_HCM}.path_with_escaped_slashes_action", "HCM-PATH", unless=_keeps_escaped_slashes),
-)
 
 
 def _restricting(code: str, *filters: str, unless: Callable[[Any], bool] = is_switched_off) -> tuple[Row, ...]:
@@ -98,7 +34,7 @@ def _harmless(reason: str, *types: str) -> tuple[Row, ...]:
     return tuple(Ignored(name, reason) for name in types)
 
 
-_FILTER_ROWS: tuple[Row, ...] = (
+ROWS: tuple[Row, ...] = (
     *_harmless("routing is what routes are for", f"{_FILTER}.router.v3.Router"),
     *_harmless(_OBSERVER, f"{_FILTER}.grpc_stats.v3.FilterConfig", "stats.PluginConfig"),
     *_harmless(_METADATA, f"{_FILTER}.set_metadata.v3.Config"),
@@ -143,5 +79,3 @@ _FILTER_ROWS: tuple[Row, ...] = (
         codes=("HF-CODE", "HF-UNTRANSLATED"),
     ),
 )
-
-ROWS: tuple[Row, ...] = (*_MANAGER_ROWS, *_FILTER_ROWS)

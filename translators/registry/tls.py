@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from translators.mappings.tls import ocsp
 from translators.registry.row import Fidelity, Handled, Row, diagnosed, handled, ignored
 
 _PACKAGE = "envoy.extensions.transport_sockets.tls.v3"
@@ -24,7 +25,10 @@ ROWS: tuple[Row, ...] = (
     *ignored(_DOWNSTREAM, _SESSIONS, "session_ticket_keys", "session_ticket_keys_sds_secret_config"),
     *ignored(_DOWNSTREAM, _SESSIONS, "disable_stateless_session_resumption", "disable_stateful_session_resumption"),
     *ignored(_DOWNSTREAM, _SESSIONS, "session_timeout"),
-    *ignored(_DOWNSTREAM, _GLOBAL, "ocsp_staple_policy", "prefer_client_ciphers", "full_scan_certs_on_sni_mismatch"),
+    Handled(
+        f"{_DOWNSTREAM}.ocsp_staple_policy", ocsp.apply_policy, Fidelity.NOT_EXPRESSIBLE, codes=("TLS-VALIDATION",)
+    ),
+    *ignored(_DOWNSTREAM, _GLOBAL, "prefer_client_ciphers", "full_scan_certs_on_sni_mismatch"),
     *handled(_UPSTREAM, "common_tls_context"),
     Handled(f"{_UPSTREAM}.sni", fidelity=Fidelity.NOT_EXPRESSIBLE, codes=("TLS-SNI-HOST",)),
     Handled(f"{_UPSTREAM}.auto_host_sni", fidelity=Fidelity.EXACT),
@@ -49,7 +53,13 @@ ROWS: tuple[Row, ...] = (
     *ignored(f"{_PACKAGE}.TlsParameters", _GLOBAL, "compliance_policies"),
     *handled(_CERTIFICATE, "certificate_chain", "private_key"),
     *ignored(_CERTIFICATE, _PEM, "watched_directory"),
-    *ignored(_CERTIFICATE, _GLOBAL, "ocsp_staple", "signed_certificate_timestamp"),
+    Handled(f"{_CERTIFICATE}.ocsp_staple", ocsp.apply_staple, Fidelity.NOT_EXPRESSIBLE, codes=("TLS-VALIDATION",)),
+    Handled(
+        f"{_CERTIFICATE}.signed_certificate_timestamp",
+        ocsp.apply_timestamp,
+        Fidelity.NOT_EXPRESSIBLE,
+        codes=("TLS-VALIDATION",),
+    ),
     *diagnosed(_CERTIFICATE, "SEC-SOURCE", "pkcs12", "password", "private_key_provider"),
     *handled(_VALIDATION, "trusted_ca", "max_verify_depth", "trust_chain_verification"),
     *handled(_VALIDATION, "match_typed_subject_alt_names", "match_subject_alt_names"),

@@ -15,7 +15,7 @@ from translators import dispatch
 from translators.header_step import Step, read_option
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from schemas import xds
     from translators.filters import FilterDraft
@@ -41,24 +41,35 @@ def apply(http_filter: EffectiveFilter, draft: FilterDraft, at: Where, findings:
     response: list[Step] = []
     for level, place in levels:
         mutations = level.mutations
-        draft.request.extend(_steps(mutations.request_mutations, "request", place, findings))
-        response.extend(_steps(mutations.response_mutations, "response", place, findings))
+        draft.request.extend(steps_of(mutations.request_mutations, "request", place, findings))
+        response.extend(steps_of(mutations.response_mutations, "response", place, findings))
         dispatch.apply(mutations, None, place, findings)
     draft.response.append(response)
 
 
-def _steps(mutations: list[xds.Message], side: Side, at: Where, findings: Findings) -> Iterator[Step]:
-    """Give one step per mutation: this filter evaluates them one after the other."""
+def steps_of(
+    mutations: Iterable[xds.Message], side: Side, at: Where, findings: Findings, *, field: str = ""
+) -> Iterator[Step]:
+    """Give one step per HeaderMutation: they are evaluated one after the other.
+
+    Args:
+        mutations: in order.
+        side: what they mutate.
+        at: the message that holds them.
+        findings: receives HDR-FORMAT and HDR-VALUE.
+        field: name of their field, if it is not `<side>_mutations`.
+    """
+    field = field or f"{side}_mutations"
     for mutation in mutations:
         kind = mutation.WhichOneof("action")
         if kind == "remove":
             yield Step(removed=(mutation.remove.lower(),))
         elif kind == "append":
-            place = at.item(f"{side}_mutations", mutation.append.header.key)
+            place = at.item(field, mutation.append.header.key)
             read = read_option(mutation.append, side, {}, place, findings)
             if read is not None:
                 yield Step(mutations=(read,))
         elif kind == "remove_on_match" and mutation.remove_on_match.key_matcher.exact:
             yield Step(removed=(mutation.remove_on_match.key_matcher.exact.lower(),))
         elif kind is not None:
-            findings.report("HDR-VALUE", at.field(f"{side}_mutations.{kind}"), effect=_KEPT, remedy=_NAMED)
+            findings.report("HDR-VALUE", at.field(f"{field}.{kind}"), effect=_KEPT, remedy=_NAMED)

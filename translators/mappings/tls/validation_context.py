@@ -2,7 +2,8 @@
 
 Target: ssl.client.
 Fidelity: E for trusted_ca and max_verify_depth; A for optional certificates; N for the rest.
-Differs: an optional certificate that does not verify is accepted; HTTP also wants SNI and Host to agree.
+Differs: an optional certificate that does not verify counts as none, and where something is asked of it that cannot be
+    enforced none is asked for; HTTP also wants SNI and Host to agree.
 Diagnostics: TLS-SAN, TLS-VALIDATION, SEC-PENDING, SEC-SOURCE.
 See: mapping.md sections 4.5 and 6.5.
 """
@@ -28,17 +29,19 @@ UNLIMITED_DEPTH = 100
 EVERY_URI = ".*"
 MIN_CHARS, MAX_CHARS = 128, 65_536
 _ACCEPT_UNTRUSTED = 1
-_NAMES = ("match_typed_subject_alt_names", "match_subject_alt_names")
-_UNENFORCED = (
-    "verify_certificate_spki",
-    "verify_certificate_hash",
-    "crl",
-    "only_verify_leaf_cert_crl",
-    "require_signed_certificate_timestamp",
-    "custom_validator_config",
-    "ca_certificate_provider_instance",
-    "system_root_certs",
-)
+_ANONYMOUS = "no certificate is asked for: every client is one without"
+_UNENFORCED = {
+    "match_typed_subject_alt_names": "TLS-SAN",
+    "match_subject_alt_names": "TLS-SAN",
+    "verify_certificate_spki": "TLS-VALIDATION",
+    "verify_certificate_hash": "TLS-VALIDATION",
+    "crl": "TLS-VALIDATION",
+    "only_verify_leaf_cert_crl": "TLS-VALIDATION",
+    "require_signed_certificate_timestamp": "TLS-VALIDATION",
+    "custom_validator_config": "TLS-VALIDATION",
+    "ca_certificate_provider_instance": "TLS-VALIDATION",
+    "system_root_certs": "TLS-VALIDATION",
+}
 _PROVIDERS = ("validation_context_certificate_provider", "validation_context_certificate_provider_instance")
 
 
@@ -78,8 +81,7 @@ def read_validation(
     if not is_required:
         return _optional(validation, place, findings)
     place = place.field("validation_context")
-    is_closed = _blocks_names(validation, place, findings)
-    is_closed = _blocks_unenforced(validation, place, findings) or is_closed
+    is_closed = _is_unenforced(validation, "nobody is let in", place, findings)
     if validation.trust_chain_verification == _ACCEPT_UNTRUSTED:
         _approximate(
             "TLS-VALIDATION", place.field("trust_chain_verification"), "untrusted certificates are refused", findings
@@ -128,12 +130,19 @@ def _from_secret(name: str, secrets: dict[str, xds.Message], at: Where, findings
 
 
 def _optional(validation: xds.Message, at: Where, findings: Findings) -> ClientValidation:
-    """Ask for a certificate but let clients in without one."""
-    if any(getattr(validation, field) for field in _NAMES):
-        _approximate("TLS-SAN", at, "the certificate is optional and the names in it are not matched", findings)
+    """Ask for a certificate but let clients in without one; one that cannot be judged in full is not asked for."""
+    if _is_unenforced(validation, _ANONYMOUS, at, findings):
+        return NOTHING_ASKED
     authority = _authority(validation, at, findings) if validation.HasField("trusted_ca") else None
     if authority is None:
         return NOTHING_ASKED
+    findings.report(
+        "TLS-VALIDATION",
+        at.field("trusted_ca"),
+        effect="a certificate that does not verify counts as none",
+        severity=Severity.INFO,
+        diagnostic_class=DiagnosticClass.APPROXIMATED,
+    )
     return ClientValidation({"ca": authority, "depth": _depth(validation), "skip_mtls_uri_regex": [EVERY_URI]})
 
 
@@ -141,21 +150,14 @@ def _approximate(code: str, at: Where, effect: str, findings: Findings) -> None:
     findings.report(code, at, effect=effect, severity=Severity.WARN, diagnostic_class=DiagnosticClass.APPROXIMATED)
 
 
-def _blocks_names(validation: xds.Message, at: Where, findings: Findings) -> bool:
-    is_blocking = False
-    for field in _NAMES:
-        if getattr(validation, field):
-            is_blocking = findings.blocks("TLS-SAN", at.field(field), effect="nobody is let in") or is_blocking
-    return is_blocking
-
-
-def _blocks_unenforced(validation: xds.Message, at: Where, findings: Findings) -> bool:
+def _is_unenforced(validation: xds.Message, effect: str, at: Where, findings: Findings) -> bool:
+    """Tell whether something is asked that cannot be enforced and that the policy does not give up."""
     dispatch.apply(validation, None, at, findings)
     is_blocking = False
     set_fields = {field.name for field, _ in validation.ListFields()}
-    for field in _UNENFORCED:
+    for field, code in _UNENFORCED.items():
         if field in set_fields:
-            is_blocking = findings.blocks("TLS-VALIDATION", at.field(field), effect="nobody is let in") or is_blocking
+            is_blocking = findings.blocks(code, at.field(field), effect=effect) or is_blocking
     return is_blocking
 
 
