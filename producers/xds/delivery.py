@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from producers.source import Changes, Note, ResourceChange
+from producers.xds import extension
 from producers.xds.command import Command, DeliverChanges
 from producers.xds.subscription import NOTHING, Subscription
+from schemas import xds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from producers.xds.warming import Warming
 
@@ -59,7 +61,7 @@ class Delivery:
         if subscription.rule.is_wildcard:
             return subscription.is_known
         is_answered = subscription.is_known or not self._warming.named[type_url]
-        return is_answered and all(self._subscriptions[parent].is_known for parent in subscription.rule.parents)
+        return is_answered and all(map(self._is_whole, subscription.rule.parents))
 
     def _changes(
         self, changes: list[ResourceChange], *, is_complete: bool, covers: frozenset[str] | None = None
@@ -68,6 +70,13 @@ class Delivery:
         return Changes(tuple(changes), is_complete, self._source, covers, notes)
 
     def _notes(self, change: ResourceChange) -> Iterator[Note]:
-        message = "a field this build does not know; it is carried but has no effect"
-        for path in self._warming.published[change.type_url][change.name].unknown_fields:
-            yield Note("CFG-UNKNOWN-FIELD", change.type_url, change.name, path, message)
+        key = (change.type_url, change.name)
+        unknown_fields: Iterable[str] = self._warming.published[change.type_url][change.name].unknown_fields
+        if self._warming.is_filled(key):
+            unknown_fields = xds.unknown_field_paths(change.body)
+            for name in extension.pending(change.body):
+                yield Note("EXT-PENDING", *key, name, "the configuration of this filter is not known")
+        for path in unknown_fields:
+            yield Note(
+                "CFG-UNKNOWN-FIELD", *key, path, "a field this build does not know; it is carried but has no effect"
+            )

@@ -4,7 +4,8 @@ Two layers hold the same kinds of things. *Accepted* is what the control plane h
 is what followers of the source have been given. Between the two stands warming (control-planes.md section 5.7): while a
 changed cluster waits for its endpoints, or a listener for its routes or secrets, the published one stays in force
 together with everything it names. What neither layer names any more is dropped: endpoints, routes and secrets end with
-their last reference (section 5.5). All steps cost what changed.
+their last reference (section 5.5). Discovered filters are not handed on for themselves but in whatever uses them. All
+steps cost what changed.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 from producers.source import ResourceChange
+from producers.xds import extension
+from producers.xds.interest import WILDCARD, Interest
 from schemas import xds
 
 if TYPE_CHECKING:
@@ -21,8 +24,17 @@ if TYPE_CHECKING:
     from producers.xds.references import Key
     from producers.xds.response import Entry
 
-# Make before break (law 1): what is named comes before what names it, and goes after it.
-ORDER = (xds.SECRET, xds.CLUSTER, xds.CLUSTER_LOAD_ASSIGNMENT, xds.LISTENER, xds.ROUTE_CONFIGURATION)
+ORDER = (
+    xds.SECRET,
+    xds.TYPED_EXTENSION_CONFIG,
+    xds.CLUSTER,
+    xds.CLUSTER_LOAD_ASSIGNMENT,
+    xds.LISTENER,
+    xds.SCOPED_ROUTE_CONFIGURATION,
+    xds.ROUTE_CONFIGURATION,
+    xds.VIRTUAL_HOST,
+)
+"""Make before break (law 1): what is named comes before what names it, and goes after it."""
 
 
 class Warming:
@@ -36,6 +48,8 @@ class Warming:
         """By type: the names that must be subscribed to."""
         self._reference_counts: Counter[Key] = Counter()
         self._unpublished: dict[Key, None] = {}
+        self._users: dict[Key, set[Key]] = defaultdict(set)
+        """By discovered filter: the published resources that it is filled into."""
 
     def accept(self, key: Key, entry: Entry) -> None:
         """Take a new or changed resource."""
@@ -53,7 +67,7 @@ class Warming:
         self.pending.discard(key)
 
     def drop(self, key: Key) -> None:
-        """Forget a resource that the control plane no longer has, or that nobody names."""
+        """Forget a resource that the control plane no longer has."""
         type_url, name = key
         before = self.accepted[type_url].pop(name, None)
         if before is not None:
@@ -66,48 +80,95 @@ class Warming:
         Returns:
             The changes in an order that makes before it breaks.
         """
-        changes: list[ResourceChange] = []
+        before: dict[Key, Entry | None] = {}
         warm = self._warm()
         while warm:
             for key in warm:
                 del self._unpublished[key]
-                changes.extend(self._published(key))
+                before.setdefault(key, self._move(key))
             warm = self._warm()  # what a change no longer names may have been dropped meanwhile
-        puts = [change for change in changes if change.body is not None]
-        removals = [change for change in changes if change.body is None]
-        puts.sort(key=lambda change: ORDER.index(change.type_url))
-        removals.sort(key=lambda change: -ORDER.index(change.type_url))
-        return puts + removals
+        changed = {key for key, entry in before.items() if _digest(entry) != _digest(self._published(key))}
+        changed |= self._filled_with(changed)
+        rank = {key: (ORDER.index(key[0]), place) for place, key in enumerate([*before, *(changed - before.keys())])}
+        handed_on = sorted((key for key in changed if key[0] != xds.TYPED_EXTENSION_CONFIG), key=rank.__getitem__)
+        puts = [self._put(key) for key in handed_on if self._published(key) is not None]
+        gone = sorted((key for key in handed_on if self._published(key) is None), key=lambda key: -rank[key][0])
+        return puts + [ResourceChange(*key, None) for key in gone]
 
     def everything(self, type_urls: Iterable[str]) -> list[ResourceChange]:
         """Give all published resources of some types."""
-        return [
-            ResourceChange(type_url, name, entry.message, entry.version_info)
-            for type_url in sorted(type_urls, key=ORDER.index)
-            for name, entry in self.published[type_url].items()
-        ]
+        handed_on = sorted(set(type_urls) - {xds.TYPED_EXTENSION_CONFIG}, key=ORDER.index)
+        return [self._put((type_url, name)) for type_url in handed_on for name in self.published[type_url]]
+
+    def is_filled(self, key: Key) -> bool:
+        """Tell whether a published resource uses discovered filters."""
+        entry = self._published(key)
+        return entry is not None and any(type_url == xds.TYPED_EXTENSION_CONFIG for type_url, _ in entry.references)
+
+    def _published(self, key: Key) -> Entry | None:
+        return self.published[key[0]].get(key[1])
+
+    def _put(self, key: Key) -> ResourceChange:
+        entry = self.published[key[0]][key[1]]
+        message = entry.message
+        if self.is_filled(key):
+            filters = self.published[xds.TYPED_EXTENSION_CONFIG]
+            message = extension.fill(message, {name: filled.message for name, filled in filters.items()})
+        return ResourceChange(*key, message, entry.version_info)
+
+    def _filled_with(self, changed: Iterable[Key]) -> set[Key]:
+        """Give what a change of discovered filters changes too; a discovered filter may use others."""
+        found: set[Key] = set()
+        waiting = [key for key in changed if key[0] == xds.TYPED_EXTENSION_CONFIG]
+        while waiting:
+            users = self._users.get(waiting.pop(), set()) - found
+            found |= users
+            waiting += [key for key in users if key[0] == xds.TYPED_EXTENSION_CONFIG]
+        return found
 
     def _warm(self) -> list[Key]:
         return [key for key in self._unpublished if self._is_warm(key)]
 
-    def _is_warm(self, key: Key) -> bool:
+    def _is_warm(self, key: Key, above: frozenset[Key] = frozenset()) -> bool:
+        """Nothing it names is awaited, nor by anything that those would bring in for the first time."""
         entry = self.accepted[key[0]].get(key[1])
-        return entry is None or self.pending.isdisjoint(entry.references)
+        if entry is None or not entry.references:
+            return True
+        if not self.pending.isdisjoint(entry.references):
+            return False
+        above |= {key}
+        return all(self._can_serve(used, above) for reference in entry.references for used in self._covered(reference))
 
-    def _published(self, key: Key) -> list[ResourceChange]:
-        type_url, name = key
-        entry = self.accepted[type_url].get(name)
-        before = self.published[type_url].pop(name, None)
+    def _can_serve(self, key: Key, above: frozenset[Key]) -> bool:
+        is_old = key not in self._unpublished or self._published(key) is not None
+        return is_old or key in above or self._is_warm(key, above)
+
+    def _covered(self, reference: Key) -> list[Key]:
+        """Give the accepted resources that a reference stands for: one by its name, all of a set, or those below."""
+        type_url, name = reference
+        accepted = self.accepted[type_url]
+        if type_url == xds.VIRTUAL_HOST:
+            interest = Interest(type_url, {name})
+            return [(type_url, other) for other in accepted if interest.keys(other)]
+        if name == WILDCARD and type_url == xds.SCOPED_ROUTE_CONFIGURATION:
+            return [(type_url, other) for other in accepted]
+        return [reference] if name in accepted else []
+
+    def _move(self, key: Key) -> Entry | None:
+        """Take a resource over into the published layer; give what was there before."""
+        entry = self.accepted[key[0]].get(key[1])
+        before = self.published[key[0]].pop(key[1], None)
         if entry is not None:
-            self.published[type_url][name] = entry
+            self.published[key[0]][key[1]] = entry
             self._retain(entry)
+            for reference in _filters(entry):
+                self._users[reference].add(key)
         if before is not None:
+            for reference in _filters(before):
+                if entry is None or reference not in entry.references:
+                    self._users[reference].discard(key)
             self._release(before)
-        if (entry and entry.digest) == (before and before.digest):
-            return []
-        if entry is None:
-            return [ResourceChange(type_url, name, None)]
-        return [ResourceChange(type_url, name, entry.message, entry.version_info)]
+        return before
 
     def _retain(self, entry: Entry) -> None:
         for key in entry.references:
@@ -123,4 +184,18 @@ class Warming:
                 del self._reference_counts[key]
                 self.named[key[0]].discard(key[1])
                 self.pending.discard(key)
+                self._drop_unnamed(key)
+
+    def _drop_unnamed(self, reference: Key) -> None:
+        interest = Interest(reference[0], self.named[reference[0]])
+        for key in self._covered(reference):
+            if not interest.keys(key[1]):
                 self.drop(key)
+
+
+def _digest(entry: Entry | None) -> bytes | None:
+    return None if entry is None else entry.digest
+
+
+def _filters(entry: Entry) -> list[Key]:
+    return [reference for reference in entry.references if reference[0] == xds.TYPED_EXTENSION_CONFIG]

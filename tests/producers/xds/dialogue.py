@@ -13,7 +13,7 @@ from itertools import count
 from producers.xds.command import DeliverChanges, ReportProblem, SendRequest, StartTimer
 from producers.xds.event import ResponseReceived, StreamEnded, StreamOpened, TimerFired
 from producers.xds.node import build_node
-from producers.xds.session import Session
+from producers.xds.sotw import SotWSession
 from schemas import xds
 
 SHORT = {
@@ -99,7 +99,7 @@ class Dialogue:
     """A session, the last nonce of every type, and all that was delivered."""
 
     def __init__(self) -> None:
-        self.session = Session(build_node("node", "1.0"), "cp:18000")
+        self.session = SotWSession(build_node("node", "1.0"), "cp:18000")
         self.requests = []
         self.deliveries = []
         self.told = []

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from producers.xds.interest import Interest
 from producers.xds.response import MAX_ERROR_CHARS, WRAPPER, read_response
 from schemas import xds
 from tests.producers.xds.dialogue import DISCOVERY_RESPONSE, bad_cluster, cluster, endpoints, listener
@@ -18,7 +19,7 @@ def wrapped(message, name="", version=""):
 
 
 def read(*resources, held=None, wanted=None, type_url=xds.CLUSTER):
-    return read_response(response(*resources, type_url=type_url), held or {}, wanted)
+    return read_response(response(*resources, type_url=type_url), held or {}, Interest(type_url, wanted))
 
 
 def test_new_resources_are_taken_with_what_they_refer_to():

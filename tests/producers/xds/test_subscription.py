@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from producers.xds.subscription import TYPE_RULES, Subscription, TypeRule
+from producers.xds.sotw import SotWSubscription
+from producers.xds.subscription import TYPE_RULES, TypeRule
 from schemas import xds
 from tests.producers.xds.dialogue import DISCOVERY_RESPONSE
 
@@ -15,12 +16,12 @@ def response(nonce="n", version="1"):
 
 @pytest.fixture
 def named():
-    return Subscription(TypeRule(xds.CLUSTER_LOAD_ASSIGNMENT, is_wildcard=False))
+    return SotWSubscription(TypeRule(xds.CLUSTER_LOAD_ASSIGNMENT, is_wildcard=False))
 
 
 @pytest.fixture
 def wildcard():
-    return Subscription(TypeRule(xds.CLUSTER, is_wildcard=True))
+    return SotWSubscription(TypeRule(xds.CLUSTER, is_wildcard=True))
 
 
 def test_what_a_type_waits_for_stands_before_it():

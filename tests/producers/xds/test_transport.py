@@ -181,7 +181,7 @@ async def test_a_server_that_comes_back_empty_does_not_empty_the_view(peer, foll
     kept = peer.resources[xds.CLUSTER]
     await peer.set(xds.CLUSTER)
     await peer.start()
-    await follower.until(lambda: any("2 resources stay" in problem for problem in follower.told()))
+    await follower.until(lambda: any("lacks 2 of 2 resources; they stay" in problem for problem in follower.told()))
     await peer.set(xds.CLUSTER, *kept.values())
     await peer.until(lambda: peer.of(xds.CLUSTER)[-1].version_info == str(peer.versions[xds.CLUSTER]))
     assert len(follower.changes) == 1
