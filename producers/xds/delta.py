@@ -4,7 +4,8 @@ Acknowledgement and subscription are requests of their own: istiod drops a chang
 (control-planes.md section 3.4). A new stream begins with all names and the versions that are held; whether the server
 heeds those shows in what it sends. One that sends again what is held in just the version that was announced, or that
 gives no versions at all, sends all it has: what it does not send is gone, even if it never says so (section 6, the Java
-control plane). One that does heed them is silent about what has not changed.
+control plane). One that does heed them is silent about what has not changed. Where everything has changed between two
+streams neither shows; what is left out then stays (law 7), until a later stream shows it.
 
 What the first answers of a stream remove, or leave out in this way, stays until time confirms it. Nothing marks the end
 of a first answer either, so that it takes the same time until absence means anything.

@@ -3,7 +3,9 @@
     assert dialogue.open() == ["ask CDS *"]
     assert dialogue.respond("CDS", cluster("a")) == ["ack CDS 1", "ask EDS a", "ask LDS *"]
 
-Timers are not part of what is compared; `dialogue.expire(delay_ms)` lets those with that delay fire.
+Timers are not part of what is compared; `dialogue.expire(delay_ms)` lets those with that delay fire. `respond` sends a
+response as it is written down; `serve` says what the control plane has and lets the variant put it in its way. The same
+for delta is in delta_dialogue.py.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from producers.xds.command import DeliverChanges, ReportProblem, SendRequest, St
 from producers.xds.event import ResponseReceived, StreamEnded, StreamOpened, TimerFired
 from producers.xds.node import build_node
 from producers.xds.sotw import SotWSession
+from producers.xds.validate import name_of
 from schemas import xds
 
 SHORT = {
@@ -22,11 +25,15 @@ SHORT = {
     xds.LISTENER: "LDS",
     xds.ROUTE_CONFIGURATION: "RDS",
     xds.SECRET: "SDS",
+    xds.SCOPED_ROUTE_CONFIGURATION: "SRDS",
+    xds.TYPED_EXTENSION_CONFIG: "ECDS",
+    xds.VIRTUAL_HOST: "VHDS",
 }
 TYPE_URLS = {short: type_url for type_url, short in SHORT.items()}
 ADS = {"ads": {}}
 EXISTENCE_MS, NACK_MS = 15_000, 1_000
 ROUTER = {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}
+RESOURCE = xds.message_class("envoy.service.discovery.v3.Resource")
 DISCOVERY_RESPONSE = xds.message_class("envoy.service.discovery.v3.DiscoveryResponse")
 
 
@@ -87,6 +94,16 @@ def secret(name, content="t"):
     return build(xds.SECRET, {"name": name, "generic_secret": {"secret": {"inline_string": content}}})
 
 
+def wrapped(message, name="", *, version="", ttl_ms=None, aliases=(), body=True):
+    """Wrap a resource; without its body it is a heartbeat."""
+    wrapper = RESOURCE(name=name or name_of(message), version=version, aliases=aliases)
+    if body:
+        wrapper.resource.CopyFrom(xds.pack(message))
+    if ttl_ms is not None:
+        wrapper.ttl.FromMilliseconds(ttl_ms)
+    return wrapper
+
+
 def bad_listener(name):
     return build(xds.LISTENER, {"name": name})  # a listener without an address
 
@@ -96,11 +113,14 @@ def bad_cluster(name):
 
 
 class Dialogue:
-    """A session, the last nonce of every type, and all that was delivered."""
+    """A session, what its stream has asked for, and all that was delivered."""
 
-    def __init__(self) -> None:
-        self.session = SotWSession(build_node("node", "1.0"), "cp:18000")
+    make_session = SotWSession
+
+    def __init__(self, node=None) -> None:
+        self.session = self.make_session(node or build_node("node", "1.0"), "cp:18000")
         self.requests = []
+        self.subscribed: dict[str, set[str]] = {}
         self.deliveries = []
         self.told = []
         self.problems = []
@@ -109,6 +129,7 @@ class Dialogue:
         self._nonces = count(1)
 
     def open(self):
+        self.subscribed.clear()
         return self._tell(StreamOpened())
 
     def end(self):
@@ -123,6 +144,10 @@ class Dialogue:
         response = DISCOVERY_RESPONSE(type_url=type_url, version_info=version, nonce=nonce, resources=packed)
         return self._tell(ResponseReceived(response))
 
+    def serve(self, short, *resources, version="1"):
+        """Answer with what the control plane has: all clusters and listeners, or some of what is asked for by name."""
+        return self.respond(short, *resources, version=version)
+
     def expire(self, delay_ms):
         """Let all timers with this delay fire that run now."""
         said = []
@@ -134,10 +159,10 @@ class Dialogue:
     def settle(self):
         """An initial fetch of cluster a and listener l, routes r."""
         self.open()
-        self.respond("CDS", cluster("a"))
-        self.respond("EDS", endpoints("a"))
-        self.respond("LDS", listener("l", "r"))
-        self.respond("RDS", routes("r"))
+        self.serve("CDS", cluster("a"))
+        self.serve("EDS", endpoints("a"))
+        self.serve("LDS", listener("l", "r"))
+        self.serve("RDS", routes("r"))
         self.told.clear()
         return self
 
@@ -152,7 +177,8 @@ class Dialogue:
             match command:
                 case SendRequest(request):
                     self.requests.append(request)
-                    said.append(_told(request))
+                    self._subscribe(request)
+                    said.append(self._told(request))
                 case StartTimer(serial, delay_ms):
                     self.timers[serial] = delay_ms
                 case DeliverChanges(changes):
@@ -180,12 +206,14 @@ class Dialogue:
         self.told.append(" ".join(["complete" if changes.is_complete else "changes", *told]))
         return self.told[-1]
 
+    def _subscribe(self, request):
+        self.subscribed[request.type_url] = set(request.resource_names)
 
-def _told(request):
-    """A request in words: ask, change, ack or nack, the type, the names (`*` for none) and the version."""
-    short = SHORT[request.type_url]
-    names = ",".join(request.resource_names) or "*"
-    if request.HasField("error_detail"):
-        return f"nack {short} {names} v{request.version_info}"
-    verb = "ack" if request.response_nonce else "ask"
-    return f"{verb} {short} {names}" + (f" v{request.version_info}" if request.version_info else "")
+    def _told(self, request):
+        """A request in words: ask, change, ack or nack, the type, the names (`*` for none) and the version."""
+        short = SHORT[request.type_url]
+        names = ",".join(request.resource_names) or "*"
+        if request.HasField("error_detail"):
+            return f"nack {short} {names} v{request.version_info}"
+        verb = "ack" if request.response_nonce else "ask"
+        return f"{verb} {short} {names}" + (f" v{request.version_info}" if request.version_info else "")
