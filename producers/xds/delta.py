@@ -89,7 +89,6 @@ class DeltaSession(Session[DeltaSubscription]):
         commands = self._accept(type_url, reading)
         is_first = subscription.phase is Phase.DOUBTED or subscription.response_count == 1
         subscription.hear(reading, may_tell=is_first and self._is_set(subscription))
-        self._take_versions(type_url, reading, subscription.faulty)
         self._warming.settle((type_url, WILDCARD))
         subscription.is_answered = True
         self._drop_left_out()
@@ -103,14 +102,6 @@ class DeltaSession(Session[DeltaSubscription]):
             if subscription.phase is Phase.HEARD and self._is_set(subscription):
                 self._drop(type_url, list(subscription.unheard))
                 subscription.unheard.clear()
-
-    def _take_versions(self, type_url: str, reading: Reading, faulty: AbstractSet[str]) -> None:
-        """Keep the new version of what has not changed otherwise: it is what the next stream announces."""
-        held = self._warming.accepted[type_url]
-        for name, version in reading.versions.items():
-            entry = held.get(name)
-            if entry is not None and version and version != entry.version_info and name not in faulty:
-                held[name] = entry._replace(version_info=version)
 
     phases: ClassVar[Mapping[tuple[Phase, Heard], tuple[Phase, Callable[..., list[Command]]]]] = {
         (Phase.UNASKED, Heard.REQUESTED): (Phase.ASKED, pass_over),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
 
+from producers.xds.virtual_host import heads
 from schemas import xds
 
 if TYPE_CHECKING:
@@ -46,9 +47,7 @@ class Interest:
         if spelling in names:
             yield spelling
         elif self._is_by_prefix:
-            parts = spelling.split("/")
-            heads = ("/".join(parts[:count]) for count in range(len(parts) - 1, 0, -1))
-            yield from [head for head in heads if head in names][:1]
+            yield from [head for head in heads(spelling) if head in names][:1]
         elif spelling.startswith(XDSTP):
             yield from (wanted for wanted in names if same_name(wanted, spelling))
 

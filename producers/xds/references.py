@@ -88,11 +88,12 @@ REFERENCES = (
         type_url=xds.ROUTE_CONFIGURATION,
         is_resource=True,
     ),
-    Reference(  # the prefix that its virtual hosts are named with
+    Reference(  # the prefix that its virtual hosts are named with; Envoy has none of them for one in a listener
         "envoy.config.route.v3.RouteConfiguration",
         names=("name",),
         config_source="vhds.config_source",
         type_url=xds.VIRTUAL_HOST,
+        is_resource=True,
     ),
     Reference(
         "envoy.extensions.transport_sockets.tls.v3.SdsSecretConfig",

@@ -63,7 +63,7 @@ class Reading:
     removed: frozenset[str] = frozenset()
     """Names that do not exist (any more); only delta says so."""
     versions: Mapping[str, str] = field(default_factory=dict)
-    """By name, the version that the wire gave each resource that has a body; may be empty."""
+    """By the name it is kept under, the version that the wire gave each resource that has a body; may be empty."""
     ttls_ms: Mapping[str, int | None] = field(default_factory=dict)
     """By the name it is kept under, how long each good resource lives unless it is renewed; None for ever."""
     has_only_heartbeats: bool = False
@@ -157,7 +157,9 @@ def _read(
         is_complete=all(resource.name for resource in resources),
         answered=frozenset(name for resource in present for name in interest.answered(resource.name, resource.aliases)),
         removed=frozenset(_kept(removed - counts.keys(), held, interest)),
-        versions={resource.name: resource.version for resource in present},
+        versions={
+            key: resource.version for resource in present for key in interest.keys(resource.name, resource.aliases)
+        },
         ttls_ms=ttls_ms,
         has_only_heartbeats=bool(resources) and all(resource.is_heartbeat for resource in resources),
     )

@@ -182,7 +182,16 @@ class Session(ABC, Generic[_S]):
             self._warming.accept((type_url, name), served)
         for name in reading.answered | reading.removed:
             self._warming.settle((type_url, name))
+        self._take_versions(type_url, reading)
         return commands
+
+    def _take_versions(self, type_url: str, reading: Reading) -> None:
+        """Keep the new version of what has not changed otherwise: heartbeats name it, the next stream announces it."""
+        held, faulty = self._warming.accepted[type_url], {fault.name for fault in reading.faults}
+        for name, version in reading.versions.items():
+            entry = held.get(name)
+            if entry is not None and version and version != entry.version_info and name not in faulty:
+                held[name] = entry._replace(version_info=version)
 
     def _served(self, type_url: str, name: str, entry: Entry) -> tuple[Entry, list[Command]]:
         """Leave out what a resource refers to and this variant cannot ask for: virtual hosts need delta."""

@@ -4,8 +4,8 @@ Two layers hold the same kinds of things. *Accepted* is what the control plane h
 is what followers of the source have been given. Between the two stands warming (control-planes.md section 5.7): while a
 changed cluster waits for its endpoints, or a listener for its routes or secrets, the published one stays in force
 together with everything it names. What neither layer names any more is dropped: endpoints, routes and secrets end with
-their last reference (section 5.5). Discovered filters are not handed on for themselves but in whatever uses them. All
-steps cost what changed.
+their last reference (section 5.5). Discovered filters and virtual hosts are not handed on for themselves but in what
+uses them. All steps cost what changed.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
+from producers.relation import Relation
 from producers.source import ResourceChange
-from producers.xds import extension
+from producers.xds import extension, virtual_host
 from producers.xds.interest import WILDCARD, Interest
 from schemas import xds
 
@@ -36,6 +37,9 @@ ORDER = (
 )
 """Make before break (law 1): what is named comes before what names it, and goes after it."""
 
+INNER = frozenset({xds.TYPED_EXTENSION_CONFIG, xds.VIRTUAL_HOST})
+"""What is handed on in what uses it only."""
+
 
 class Warming:
     """Accepted and published resources, and the names that still wait for an answer."""
@@ -49,13 +53,17 @@ class Warming:
         self._reference_counts: Counter[Key] = Counter()
         self._unpublished: dict[Key, None] = {}
         self._users: dict[Key, set[Key]] = defaultdict(set)
-        """By discovered filter: the published resources that it is filled into."""
+        """By reference to discovered filters or virtual hosts: the published resources that they are filled into."""
+        self._heads: Relation[str, str] = Relation()
+        self._published_heads: Relation[str, str] = Relation()
 
     def accept(self, key: Key, entry: Entry) -> None:
         """Take a new or changed resource."""
         type_url, name = key
         before = self.accepted[type_url].get(name)
         self.accepted[type_url][name] = entry
+        if type_url == xds.VIRTUAL_HOST:
+            self._heads.replace(name, frozenset(virtual_host.heads(name)))
         self.pending.discard(key)
         self._unpublished[key] = None
         self._retain(entry)
@@ -71,6 +79,8 @@ class Warming:
         type_url, name = key
         before = self.accepted[type_url].pop(name, None)
         if before is not None:
+            if type_url == xds.VIRTUAL_HOST:
+                self._heads.replace(name, frozenset())
             self._unpublished[key] = None
             self._release(before)
 
@@ -90,40 +100,50 @@ class Warming:
         changed = {key for key, entry in before.items() if _digest(entry) != _digest(self._published(key))}
         changed |= self._filled_with(changed)
         rank = {key: (ORDER.index(key[0]), place) for place, key in enumerate([*before, *(changed - before.keys())])}
-        handed_on = sorted((key for key in changed if key[0] != xds.TYPED_EXTENSION_CONFIG), key=rank.__getitem__)
+        handed_on = sorted((key for key in changed if key[0] not in INNER), key=rank.__getitem__)
         puts = [self._put(key) for key in handed_on if self._published(key) is not None]
         gone = sorted((key for key in handed_on if self._published(key) is None), key=lambda key: -rank[key][0])
         return puts + [ResourceChange(*key, None) for key in gone]
 
     def everything(self, type_urls: Iterable[str]) -> list[ResourceChange]:
         """Give all published resources of some types."""
-        handed_on = sorted(set(type_urls) - {xds.TYPED_EXTENSION_CONFIG}, key=ORDER.index)
+        handed_on = sorted(set(type_urls) - INNER, key=ORDER.index)
         return [self._put((type_url, name)) for type_url in handed_on for name in self.published[type_url]]
 
     def is_filled(self, key: Key) -> bool:
-        """Tell whether a published resource uses discovered filters."""
+        """Tell whether a published resource uses discovered filters or virtual hosts."""
         entry = self._published(key)
-        return entry is not None and any(type_url == xds.TYPED_EXTENSION_CONFIG for type_url, _ in entry.references)
+        return entry is not None and bool(_inner(entry))
 
     def _published(self, key: Key) -> Entry | None:
         return self.published[key[0]].get(key[1])
 
     def _put(self, key: Key) -> ResourceChange:
         entry = self.published[key[0]][key[1]]
-        message = entry.message
-        if self.is_filled(key):
+        message, inner = entry.message, {type_url for type_url, _ in _inner(entry)}
+        if xds.TYPED_EXTENSION_CONFIG in inner:
             filters = self.published[xds.TYPED_EXTENSION_CONFIG]
             message = extension.fill(message, {name: filled.message for name, filled in filters.items()})
+        if xds.VIRTUAL_HOST in inner:
+            message = virtual_host.merge(message, self._virtual_hosts(key[1]))
         return ResourceChange(*key, message, entry.version_info)
 
+    def _virtual_hosts(self, route_configuration: str) -> list[xds.Message]:
+        interest = Interest(xds.VIRTUAL_HOST, self.named[xds.VIRTUAL_HOST])
+        names = sorted(self._published_heads.owners(route_configuration))
+        own = [name for name in names if interest.answered(name) == [route_configuration]]
+        return [self.published[xds.VIRTUAL_HOST][name].message for name in own]
+
     def _filled_with(self, changed: Iterable[Key]) -> set[Key]:
-        """Give what a change of discovered filters changes too; a discovered filter may use others."""
+        """Give what a change of discovered parts changes too; a discovered filter may use others."""
         found: set[Key] = set()
-        waiting = [key for key in changed if key[0] == xds.TYPED_EXTENSION_CONFIG]
+        waiting = [key for key in changed if key[0] in INNER]
         while waiting:
-            users = self._users.get(waiting.pop(), set()) - found
+            key = waiting.pop()
+            names = virtual_host.heads(key[1]) if key[0] == xds.VIRTUAL_HOST else (key[1],)
+            users = {user for name in names for user in self._users.get((key[0], name), ())} - found
             found |= users
-            waiting += [key for key in users if key[0] == xds.TYPED_EXTENSION_CONFIG]
+            waiting += [user for user in users if user[0] in INNER]
         return found
 
     def _warm(self) -> list[Key]:
@@ -148,8 +168,7 @@ class Warming:
         type_url, name = reference
         accepted = self.accepted[type_url]
         if type_url == xds.VIRTUAL_HOST:
-            interest = Interest(type_url, {name})
-            return [(type_url, other) for other in accepted if interest.keys(other)]
+            return [(type_url, other) for other in self._heads.owners(name)]
         if name == WILDCARD and type_url == xds.SCOPED_ROUTE_CONFIGURATION:
             return [(type_url, other) for other in accepted]
         return [reference] if name in accepted else []
@@ -161,10 +180,12 @@ class Warming:
         if entry is not None:
             self.published[key[0]][key[1]] = entry
             self._retain(entry)
-            for reference in _filters(entry):
+            for reference in _inner(entry):
                 self._users[reference].add(key)
+        if key[0] == xds.VIRTUAL_HOST:
+            self._published_heads.replace(key[1], frozenset(virtual_host.heads(key[1]) if entry is not None else ()))
         if before is not None:
-            for reference in _filters(before):
+            for reference in _inner(before):
                 if entry is None or reference not in entry.references:
                     self._users[reference].discard(key)
             self._release(before)
@@ -197,5 +218,5 @@ def _digest(entry: Entry | None) -> bytes | None:
     return None if entry is None else entry.digest
 
 
-def _filters(entry: Entry) -> list[Key]:
-    return [reference for reference in entry.references if reference[0] == xds.TYPED_EXTENSION_CONFIG]
+def _inner(entry: Entry) -> list[Key]:
+    return [reference for reference in entry.references if reference[0] in INNER]

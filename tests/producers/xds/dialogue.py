@@ -133,7 +133,6 @@ class Dialogue:
         return self._tell(StreamOpened())
 
     def end(self):
-        self.timers.clear()
         return self._tell(StreamEnded())
 
     def respond(self, short, *resources, version="1", nonce=None):
