@@ -13,6 +13,7 @@ import orjson
 
 import pipeline.settings
 from pipeline.settings import Settings
+from pipeline.state_diagram import session_document
 from translators.diagnostics import CODES
 from translators.registry import MAPPINGS, Diagnosed, Handled, Row
 
@@ -30,6 +31,7 @@ def documents() -> dict[Path, str]:
         DOCS / "settings.schema.json": schema + "\n",
         DOCS / "mappings.md": mappings_document(),
         DOCS / "diagnostics.md": diagnostics_document(),
+        DOCS / "ads-session.md": session_document(),
     }
 
 

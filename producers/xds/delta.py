@@ -56,12 +56,14 @@ class DeltaSession(Session[DeltaSubscription]):
     # What is done
 
     def _take(self, subscription: DeltaSubscription, reading: Reading) -> list[Command]:
+        """Take what is there and drop what is removed."""
         commands = self._take_resources(subscription, reading)
         self._drop(subscription.rule.type_url, reading.removed)
         subscription.is_known = subscription.is_known or not subscription.faulty
         return commands
 
     def _begin_to_doubt(self, subscription: DeltaSubscription, reading: Reading) -> list[Command]:
+        """Start the time after which this stream's first answers count for everything, and doubt."""
         return [self._await_confirmation(subscription), *self._doubt(subscription, reading)]
 
     def _doubt(self, subscription: DeltaSubscription, reading: Reading) -> list[Command]:
@@ -73,6 +75,7 @@ class DeltaSession(Session[DeltaSubscription]):
         return commands + self._hold(subscription, kept)
 
     def _confirm(self, subscription: DeltaSubscription, _reading: Reading | None) -> list[Command]:
+        """Drop what was kept in doubt, and what a control plane that sends all it has did not send."""
         self._drop(subscription.rule.type_url, subscription.doubted)
         subscription.doubted.clear()
         subscription.is_known = subscription.is_known or not subscription.faulty

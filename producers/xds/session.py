@@ -131,6 +131,7 @@ class Session(ABC, Generic[_S]):
         return action(self, event)
 
     def _open(self, _event: Event) -> list[Command]:
+        """Forget nonces and ask for everything again, from the versions that are held."""
         self._is_node_due = True
         for subscription in self._subscriptions.values():
             subscription.open()
@@ -143,10 +144,12 @@ class Session(ABC, Generic[_S]):
         return []
 
     def _fire(self, event: TimerFired) -> list[Command]:
+        """Do what the timer was started for; one of a stream that has ended does nothing."""
         expire = self._timers.pop(event.serial, None)
         return expire() if expire is not None else []
 
     def _answer(self, event: ResponseReceived) -> list[Command]:
+        """Take the valid resources, then acknowledge or reject, ask for what is newly named, deliver what is warm."""
         response = event.response
         subscription = self._subscriptions.get(response.type_url)
         if subscription is None or not subscription.is_requested:

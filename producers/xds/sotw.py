@@ -124,6 +124,7 @@ class SotWSession(Session[SotWSubscription]):
         return [name for name in held if name not in reading.mentioned]
 
     def _take(self, subscription: SotWSubscription, reading: Reading) -> list[Command]:
+        """Take what is there and, of clusters, listeners and scopes, drop what is not."""
         type_url = subscription.rule.type_url
         commands = self._accept(type_url, reading)
         if self._is_whole_set(subscription, reading):
@@ -139,6 +140,7 @@ class SotWSession(Session[SotWSubscription]):
         return []
 
     def _doubt(self, subscription: SotWSubscription, reading: Reading) -> list[Command]:
+        """Take what is there and keep what is not until time or a second response confirms it."""
         type_url = subscription.rule.type_url
         commands: list[Command] = [*self._accept(type_url, reading), self._await_confirmation(subscription)]
         commands += self._hold(subscription, self._absent(subscription, reading))
@@ -148,6 +150,7 @@ class SotWSession(Session[SotWSubscription]):
         return commands
 
     def _confirm(self, subscription: SotWSubscription, _reading: Reading | None) -> list[Command]:
+        """Drop what was kept in doubt; where nothing came at all, nothing is what there is."""
         type_url = subscription.rule.type_url
         self._drop(type_url, subscription.doubted)
         subscription.doubted.clear()
