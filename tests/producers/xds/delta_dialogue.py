@@ -56,7 +56,7 @@ class DeltaDialogue(Dialogue):
     def serve(self, short, *resources, version="1"):
         """Send what the stream has not been given yet; what a set lacks is removed."""
         given = self._given.setdefault(TYPE_URLS[short], {})
-        versions = {name_of(message): self._version(message) for message in resources}
+        versions = {name_of(message): self.version_of(message) for message in resources}
         new = [message for message in resources if given.get(name_of(message)) != versions[name_of(message)]]
         gone = sorted(given.keys() - versions.keys()) if TYPE_URLS[short] in WILDCARDS else []
         given |= versions
@@ -66,7 +66,7 @@ class DeltaDialogue(Dialogue):
         return self.respond(short, *ready, removed=gone, version=version)
 
     @staticmethod
-    def _version(message):
+    def version_of(message):
         return blake2b(xds.canonical_bytes(message), digest_size=4).hexdigest()
 
     def _subscribe(self, request):

@@ -32,6 +32,7 @@ SHORT = {
 TYPE_URLS = {short: type_url for type_url, short in SHORT.items()}
 ADS = {"ads": {}}
 EXISTENCE_MS, NACK_MS = 15_000, 1_000
+CORS = {"@type": "type.googleapis.com/envoy.extensions.filters.http.cors.v3.Cors"}
 ROUTER = {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}
 RESOURCE = xds.message_class("envoy.service.discovery.v3.Resource")
 DISCOVERY_RESPONSE = xds.message_class("envoy.service.discovery.v3.DiscoveryResponse")
@@ -61,11 +62,45 @@ def endpoints(name, port=80):
     return build(xds.CLUSTER_LOAD_ASSIGNMENT, data)
 
 
-def hcm(routes):
+def hcm(routes="", **fields):
+    """Make an HttpConnectionManager that takes its routes by RDS unless `fields` say otherwise."""
     filters = [{"name": "router", "typed_config": ROUTER}]
-    rds = {"route_config_name": routes, "config_source": ADS}
-    config = {"@type": xds.HTTP_CONNECTION_MANAGER, "stat_prefix": "x", "rds": rds, "http_filters": filters}
-    return {"name": "hcm", "typed_config": config}
+    config = {"@type": xds.HTTP_CONNECTION_MANAGER, "stat_prefix": "x", "http_filters": filters}
+    if routes:
+        config["rds"] = {"route_config_name": routes, "config_source": ADS}
+    return {"name": "hcm", "typed_config": config | fields}
+
+
+def http_listener(name, **fields):
+    """Make a listener whose only chain has such an HttpConnectionManager."""
+    address = {"socket_address": {"address": "0.0.0.0", "port_value": 80}}  # noqa: S104 - nothing listens
+    return build(xds.LISTENER, {"name": name, "address": address, "filter_chains": [{"filters": [hcm(**fields)]}]})
+
+
+def scoped_listener(name):
+    fragment = {"header_value_extractor": {"name": "x-scope", "element_separator": ";", "index": 0}}
+    scoped = {
+        "name": "scopes",
+        "scope_key_builder": {"fragments": [fragment]},
+        "rds_config_source": ADS,
+        "scoped_rds": {"scoped_rds_config_source": ADS},
+    }
+    return http_listener(name, scoped_routes=scoped)
+
+
+def scope(name, routes):
+    key = {"fragments": [{"string_key": name}]}
+    return build(xds.SCOPED_ROUTE_CONFIGURATION, {"name": name, "route_configuration_name": routes, "key": key})
+
+
+def discovering_listener(name, filter_name, routes="r"):
+    """Make a listener with an HTTP filter, CORS by type, whose configuration is to be discovered."""
+    discovered = {"name": filter_name, "config_discovery": {"config_source": ADS, "type_urls": [CORS["@type"]]}}
+    return http_listener(name, routes=routes, http_filters=[discovered, {"name": "router", "typed_config": ROUTER}])
+
+
+def discovered_filter(name, config=None):
+    return build(xds.TYPED_EXTENSION_CONFIG, {"name": name, "typed_config": config or CORS})
 
 
 def listener(name, routes="", *, default_routes="", secret="", port=80):
@@ -83,11 +118,20 @@ def listener(name, routes="", *, default_routes="", secret="", port=80):
     return build(xds.LISTENER, data)
 
 
-def routes(name, cluster_name="a"):
+def routes(name, cluster_name="a", *, has_vhds=False):
+    data = {"name": name, "virtual_hosts": [_virtual_host("v", "*", cluster_name)]}
+    if has_vhds:
+        data["vhds"] = {"config_source": ADS}
+    return build(xds.ROUTE_CONFIGURATION, data)
+
+
+def virtual_host(name, domain="example.com", cluster_name="a"):
+    return build(xds.VIRTUAL_HOST, _virtual_host(name, domain, cluster_name))
+
+
+def _virtual_host(name, domain, cluster_name):
     route = {"match": {"prefix": "/"}, "route": {"cluster": cluster_name}}
-    return build(
-        xds.ROUTE_CONFIGURATION, {"name": name, "virtual_hosts": [{"name": "v", "domains": ["*"], "routes": [route]}]}
-    )
+    return {"name": name, "domains": [domain], "routes": [route]}
 
 
 def secret(name, content="t"):

@@ -1,14 +1,11 @@
-"""Playbooks of the session; each test states a rule of control-planes.md section 5 or a fact of section 3 or 6."""
+"""Playbooks of the state of the world; each states a rule of control-planes.md section 5, or a fact of 3 or 6."""
 
 from __future__ import annotations
 
 import pytest
 
-from producers.xds.event import ResponseReceived, StreamEnded, StreamOpened
-from producers.xds.session import LocalProtocolError
 from schemas import xds
 from tests.producers.xds.dialogue import (
-    DISCOVERY_RESPONSE,
     EXISTENCE_MS,
     NACK_MS,
     Dialogue,
@@ -18,6 +15,8 @@ from tests.producers.xds.dialogue import (
     endpoints,
     listener,
     routes,
+    scope,
+    scoped_listener,
     secret,
 )
 
@@ -423,15 +422,20 @@ class TestReconnect:
         assert dialogue.deliveries[-1].covers is None
 
 
-class TestMisuse:
-    """The table says what can happen; anything else is a fault of the caller."""
+class TestDiscoveredTypes:
+    """What there is beside clusters, endpoints, listeners and routes."""
 
-    @pytest.mark.parametrize("event", [ResponseReceived(DISCOVERY_RESPONSE()), StreamEnded()])
-    def test_what_needs_a_stream_is_refused_without_one(self, dialogue, event):
-        with pytest.raises(LocalProtocolError, match=f"{type(event).__name__} while DISCONNECTED"):
-            dialogue.session.receive(event)
+    def test_scopes_are_a_set_and_end_by_absence(self, settled):
+        settled.respond("LDS", scoped_listener("l"), version="2")
+        assert settled.requests[-1].resource_names == ["*"]
+        settled.respond("SRDS", scope("s1", "r"), scope("s2", "r"))
+        assert {"SRDS s1", "SRDS s2"} <= settled.names
+        settled.respond("SRDS", scope("s1", "r"), version="2")
+        assert "SRDS s2" not in settled.names
 
-    def test_a_stream_cannot_open_twice(self, dialogue):
-        dialogue.open()
-        with pytest.raises(LocalProtocolError, match="StreamOpened while CONNECTED"):
-            dialogue.session.receive(StreamOpened())
+    def test_virtual_hosts_by_discovery_are_told_to_need_delta(self, settled):
+        said = settled.respond("RDS", routes("r", has_vhds=True), version="2")
+        assert said == ["problem", "ack RDS r v2", "changes +RDS r"]
+        problem = settled.problems[-1]
+        assert "r takes its virtual hosts by VHDS, which only the variant delta has" in problem.message
+        assert problem.remedy == "set `variant: delta`"

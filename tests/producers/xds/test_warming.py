@@ -9,6 +9,7 @@ from producers.xds.warming import ORDER, Warming
 from schemas import xds
 
 EDS, CDS, RDS, LDS = xds.CLUSTER_LOAD_ASSIGNMENT, xds.CLUSTER, xds.ROUTE_CONFIGURATION, xds.LISTENER
+VHDS = xds.VIRTUAL_HOST
 
 
 def entry(content, *references):
@@ -75,6 +76,51 @@ def test_everything_gives_the_published_layer_in_order(warming):
     warming.publish()
     warming.accept((CDS, "b"), entry("b"))
     assert [change.name for change in warming.everything({LDS, CDS})] == ["a", "l"]
+
+
+def route_configuration(*references):
+    message = xds.message_class(RDS)(name="r")
+    return Entry(message, b"r", "1", frozenset(references), ())
+
+
+def virtual_host(name, content=""):
+    return Entry(xds.message_class(VHDS)(name=name), (name + content).encode(), "1", frozenset(), ())
+
+
+def hosts(changes):
+    return [(change.name, [host.name for host in change.body.virtual_hosts]) for change in changes]
+
+
+def test_virtual_hosts_are_handed_on_in_their_route_configuration_alone(warming):
+    warming.accept((RDS, "r"), route_configuration((VHDS, "r")))
+    warming.accept((VHDS, "r/b"), virtual_host("b"))
+    warming.accept((VHDS, "r/a"), virtual_host("a"))
+    warming.settle((VHDS, "r"))
+    assert hosts(warming.publish()) == [("r", ["a", "b"])]
+    warming.drop((VHDS, "r/a"))
+    assert hosts(warming.publish()) == [("r", ["b"])]
+    assert hosts(warming.everything({RDS, VHDS})) == [("r", ["b"])]
+
+
+def test_a_virtual_host_belongs_to_the_longest_name_that_is_its_head(warming):
+    warming.accept((RDS, "r"), route_configuration((VHDS, "r")))
+    warming.accept((RDS, "r/s"), route_configuration((VHDS, "r/s")))
+    for name in ("r", "r/s"):
+        warming.settle((VHDS, name))
+    warming.accept((VHDS, "r/s/a"), virtual_host("a"))
+    warming.accept((VHDS, "r/b"), virtual_host("b"))
+    assert sorted(hosts(warming.publish())) == [("r", ["b"]), ("r/s", ["a"])]
+
+
+def test_virtual_hosts_end_with_the_last_one_that_names_them(warming):
+    warming.accept((RDS, "r"), route_configuration((VHDS, "r")))
+    warming.accept((VHDS, "r/a"), virtual_host("a"))
+    warming.settle((VHDS, "r"))
+    warming.publish()
+    warming.drop((RDS, "r"))
+    assert published(warming) == [(RDS, "r", None)]
+    assert not warming.accepted[VHDS]
+    assert not warming.published[VHDS]
 
 
 NAMES = st.sampled_from("abc")
