@@ -206,3 +206,12 @@ async def test_heartbeats_renew_and_change_nothing(node, program, follow, lives)
     assert len(follower.changes) == 1
     assert follower.names == WHOLE
     assert not follower.problems
+
+
+async def test_what_nobody_renews_is_dropped_and_taken_again_when_it_comes(node, program, follow):
+    await node.snapshot("1", *STATE, ttl_ms={"a": 1_000})
+    follower = follow(program.ports["steady"], node_id=node.node_id, variant="sotw")
+    await follower.until(lambda: follower.names == WHOLE)
+    await follower.until(lambda: follower.names == {**WHOLE, "Cluster": 1, "ClusterLoadAssignment": 1})
+    await node.snapshot("2", *STATE)
+    await follower.until(lambda: follower.names == WHOLE)

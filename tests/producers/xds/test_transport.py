@@ -24,7 +24,7 @@ from producers.xds.transport import ADSSource, Lifetime, source_of
 from schemas import xds
 from tests.peers.ads import ADSPeer
 from tests.peers.half_open import HalfOpen
-from tests.producers.xds.dialogue import bad_listener, cluster, endpoints, listener, routes, secret
+from tests.producers.xds.dialogue import bad_listener, cluster, endpoints, listener, routes, secret, wrapped
 from tests.producers.xds.follower import DEADLINE_S, Follower
 
 
@@ -186,6 +186,16 @@ async def test_a_server_that_comes_back_empty_does_not_empty_the_view(peer, foll
     await peer.until(lambda: peer.of(xds.CLUSTER)[-1].version_info == str(peer.versions[xds.CLUSTER]))
     assert len(follower.changes) == 1
     assert follower.names == WHOLE
+
+
+async def test_a_time_to_live_runs_out_while_the_control_plane_is_away(peer, follow):
+    mortal, *others = peer.resources[xds.CLUSTER].values()
+    await peer.set(xds.CLUSTER, wrapped(mortal, ttl_ms=2_000), *others)
+    follower = follow(peer.address)
+    await follower.until(lambda: follower.names == WHOLE)
+    await peer.stop()
+    await follower.until(lambda: follower.names["Cluster"] == 1)
+    assert "treated as removed" in follower.told()[-1]
 
 
 async def test_an_unreachable_server_is_one_problem_with_address_and_remedy(peer, follow):
