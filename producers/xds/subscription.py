@@ -91,5 +91,5 @@ class Subscription(ABC):
         return Interest(self.rule.type_url, None if self.rule.is_wildcard else names)
 
     def is_set(self, names: AbstractSet[str]) -> bool:
-        """Tell whether all resources of the type are subscribed to, so that a whole answer says what there is not."""
-        return self.rule.is_wildcard or WILDCARD in names
+        """Tell whether a whole answer says what there is not: all there are were asked for, or all below a name."""
+        return self.rule.is_wildcard or WILDCARD in names or self.rule.type_url == xds.VIRTUAL_HOST

@@ -16,7 +16,7 @@ from schemas import xds
 from tests.producers.xds.dialogue import SHORT, TYPE_URLS, Dialogue, wrapped
 
 DELTA_DISCOVERY_RESPONSE = xds.message_class("envoy.service.discovery.v3.DeltaDiscoveryResponse")
-WILDCARDS = (xds.CLUSTER, xds.LISTENER)
+SETS = (xds.CLUSTER, xds.LISTENER, xds.SCOPED_ROUTE_CONFIGURATION, xds.VIRTUAL_HOST)
 
 
 class DeltaDialogue(Dialogue):
@@ -58,7 +58,7 @@ class DeltaDialogue(Dialogue):
         given = self._given.setdefault(TYPE_URLS[short], {})
         versions = {name_of(message): self.version_of(message) for message in resources}
         new = [message for message in resources if given.get(name_of(message)) != versions[name_of(message)]]
-        gone = sorted(given.keys() - versions.keys()) if TYPE_URLS[short] in WILDCARDS else []
+        gone = sorted(given.keys() - versions.keys()) if TYPE_URLS[short] in SETS else []
         given |= versions
         for name in gone:
             del given[name]
