@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from producers.xds.command import Command
 
 
+ALL = frozenset({WILDCARD})
+"""All scopes are asked for by an empty list, as Envoy does: go-control-plane's snapshot caches are silent about `*`."""
+
+
 class SotWSubscription(Subscription):
     """Rules for requests of one type (control-planes.md sections 5.1 to 5.4).
 
@@ -80,7 +84,7 @@ class SotWSubscription(Subscription):
             type_url=self.rule.type_url,
             version_info=self.version_info,
             response_nonce=self._nonce,
-            resource_names=sorted(names),
+            resource_names=[] if names == ALL else sorted(names),
         )
         if self._error_detail:
             request.error_detail.code = INVALID_ARGUMENT

@@ -41,7 +41,7 @@ TYPE_RULES = (
     TypeRule(xds.TYPED_EXTENSION_CONFIG, is_wildcard=False, parents=(xds.CLUSTER, xds.LISTENER)),
     TypeRule(xds.SECRET, is_wildcard=False, parents=(xds.CLUSTER, xds.LISTENER, xds.TYPED_EXTENSION_CONFIG)),
 )
-"""What is asked for in both variants. Scopes are asked for by the explicit wildcard while a listener wants any."""
+"""What is asked for in both variants. Of scopes all are asked for, while a listener wants any."""
 
 
 class Subscription(ABC):

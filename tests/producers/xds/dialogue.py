@@ -250,7 +250,8 @@ class Dialogue:
         return self.told[-1]
 
     def _subscribe(self, request):
-        self.subscribed[request.type_url] = set(request.resource_names)
+        all_scopes = {"*"} if request.type_url == xds.SCOPED_ROUTE_CONFIGURATION else set()
+        self.subscribed[request.type_url] = set(request.resource_names) or all_scopes
 
     def _told(self, request):
         """A request in words: ask, change, ack or nack, the type, the names (`*` for none) and the version."""

@@ -345,6 +345,11 @@ class TestOtherTypes:
         said = settled.respond("SDS", wrapped(secret("s"), "s", version="1", aliases=["other"]))
         assert said == ["ack SDS", "changes +SDS s +LDS l"]
 
+    def test_scopes_are_asked_for_all_at_once_while_a_listener_wants_any(self, settled):
+        assert "ask SRDS *" in settled.respond("LDS", scoped_listener("l"), version="2")
+        settled.respond("SRDS", scope("s1", "r"))
+        assert "ask SRDS -*" in settled.respond("LDS", listener("l", "r"), version="3")
+
     def test_scopes_are_removed_by_name(self, settled):
         settled.respond("LDS", scoped_listener("l"), version="2")
         settled.respond("SRDS", scope("s1", "r"), scope("s2", "r"))

@@ -11,7 +11,19 @@ from producers.xds.session import Timing
 from producers.xds.variant import VARIANTS
 from schemas import xds
 from tests.peers.go_control_plane import GoControlPlane, GoNode, build_program
-from tests.producers.xds.dialogue import bad_listener, cluster, endpoints, listener, routes, secret
+from tests.producers.xds.dialogue import (
+    CORS,
+    bad_listener,
+    cluster,
+    discovered_filter,
+    discovering_listener,
+    endpoints,
+    listener,
+    routes,
+    scope,
+    scoped_listener,
+    secret,
+)
 
 NODE_NUMBERS = count(1)
 STATE = (
@@ -24,7 +36,8 @@ STATE = (
     secret("s"),
 )
 SMALLER = (cluster("a"), endpoints("a"), listener("l", "r", secret="s"), routes("r"), secret("s"))
-WHOLE = {"Cluster": 2, "ClusterLoadAssignment": 2, "Listener": 1, "RouteConfiguration": 1, "Secret": 1}
+WITHOUT_SECRET = {"Cluster": 2, "ClusterLoadAssignment": 2, "Listener": 1, "RouteConfiguration": 1}
+WHOLE = WITHOUT_SECRET | {"Secret": 1}
 
 
 @pytest.fixture(scope="session")
@@ -193,6 +206,24 @@ async def test_linear_caches_answer_piece_by_piece(node, attach):
     await follower.until(lambda: "81" in str(follower.image[xds.CLUSTER_LOAD_ASSIGNMENT, "a"]))
     await node.linear(xds.CLUSTER, cluster("a"))
     await follower.until(lambda: follower.names["Cluster"] == 1)
+
+
+async def test_a_discovered_filter_comes_in_its_listener(node, attach):
+    await node.snapshot("1", *STATE[:4], discovering_listener("l", "f"), routes("r"), discovered_filter("f"))
+    follower = attach()
+    await follower.until(lambda: follower.names == WITHOUT_SECRET)
+    manager = xds.unpack(follower.image[xds.LISTENER, "l"].filter_chains[0].filters[0].typed_config)
+    assert manager.http_filters[0].typed_config.type_url == CORS["@type"]
+
+
+async def test_scopes_and_their_routes_come_and_go(node, attach):
+    scopes = (scope("s1", "r"), scope("s2", "q"))
+    await node.snapshot("1", *STATE[:4], scoped_listener("l"), *scopes, routes("r"), routes("q"))
+    follower = attach()
+    whole = WITHOUT_SECRET | {"ScopedRouteConfiguration": 2, "RouteConfiguration": 2}
+    await follower.until(lambda: follower.names == whole)
+    await node.snapshot("2", *STATE[:4], scoped_listener("l"), scope("s1", "r"), routes("r"))
+    await follower.until(lambda: follower.names == {**whole, "ScopedRouteConfiguration": 1, "RouteConfiguration": 1})
 
 
 @pytest.mark.parametrize("lives", [("a", "b"), ("a",)], ids=["all", "some"])

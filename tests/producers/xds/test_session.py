@@ -230,7 +230,6 @@ class TestScopes:
         scoped.serve("LDS", listener("l", "r"), version="3")
         scoped.serve("RDS", routes("r"))
         assert scoped.names == SETTLED
-        assert scoped.subscribed[xds.SCOPED_ROUTE_CONFIGURATION] == set()
 
 
 class TestReconnect:

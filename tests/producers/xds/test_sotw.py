@@ -427,11 +427,19 @@ class TestDiscoveredTypes:
 
     def test_scopes_are_a_set_and_end_by_absence(self, settled):
         settled.respond("LDS", scoped_listener("l"), version="2")
-        assert settled.requests[-1].resource_names == ["*"]
+        assert settled.requests[-1].type_url == xds.SCOPED_ROUTE_CONFIGURATION
+        assert not settled.requests[-1].resource_names  # as Envoy does; some are silent about `*`
         settled.respond("SRDS", scope("s1", "r"), scope("s2", "r"))
         assert {"SRDS s1", "SRDS s2"} <= settled.names
         settled.respond("SRDS", scope("s1", "r"), version="2")
         assert "SRDS s2" not in settled.names
+
+    def test_scopes_that_no_listener_wants_any_more_are_acknowledged_and_ignored(self, settled):
+        settled.respond("LDS", scoped_listener("l"), version="2")
+        settled.respond("SRDS", scope("s1", "r"))
+        settled.respond("LDS", listener("l", "r"), version="3")
+        assert settled.respond("SRDS", scope("s1", "r"), version="2") == ["ack SRDS * v2"]
+        assert settled.names == {"CDS a", "EDS a", "LDS l", "RDS r"}
 
     def test_virtual_hosts_by_discovery_are_told_to_need_delta(self, settled):
         said = settled.respond("RDS", routes("r", has_vhds=True), version="2")
