@@ -22,8 +22,9 @@ class Delivery:
     Settled means that clusters and listeners have been answered, and each name they refer to has been or is overdue. A
     control plane that is silent about clusters or listeners as such has not been heard, whatever time it is given.
     A complete set removes downstream what it does not hold, so it covers only the types of which the control plane has
-    told everything. A type that becomes whole later (it was silent, or held a bad resource whose last good version may
-    be in the log) gets a complete set of its own then.
+    told everything; of route configurations also the virtual hosts that they have by discovery. A type that becomes
+    whole later (it was silent, or held a bad resource whose last good version may be in the log) gets a complete set of
+    its own then.
     """
 
     def __init__(self, subscriptions: Mapping[str, Subscription], warming: Warming, source: str) -> None:
@@ -60,8 +61,12 @@ class Delivery:
         subscription = self._subscriptions[type_url]
         if subscription.rule.is_wildcard:
             return subscription.is_known
-        is_answered = subscription.is_known or not self._warming.named[type_url]
-        return is_answered and all(map(self._is_whole, subscription.rule.parents))
+        is_filled = type_url != xds.ROUTE_CONFIGURATION or self._is_answered(xds.VIRTUAL_HOST)
+        return self._is_answered(type_url) and is_filled and all(map(self._is_whole, subscription.rule.parents))
+
+    def _is_answered(self, type_url: str) -> bool:
+        """Tell whether all names of a type have been answered, if only by there being none."""
+        return not self._warming.named[type_url] or self._subscriptions[type_url].is_known
 
     def _changes(
         self, changes: list[ResourceChange], *, is_complete: bool, covers: frozenset[str] | None = None

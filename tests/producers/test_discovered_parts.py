@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from producers.publication import Publication
+from producers.units import Removal
 from schemas import xds
 from schemas.records import Role
 from tests.producers.scene import Scene
@@ -58,6 +60,24 @@ def test_a_change_of_it_writes_its_unit_alone_and_its_end_removes_it(told_in_del
     told_in_delta.dialogue.respond("VHDS", removed=["r/one"])
     told_in_delta.dialogue.expire(ads.EXISTENCE_MS)
     assert told_in_delta.units() == [f"-{key}"]
+
+
+def test_a_restart_while_they_are_silent_removes_none(told_in_delta):
+    told_in_delta.units()
+    published = list(told_in_delta.scene.units.values())
+    publication = Publication("v", None, "build")
+    publication.resume(published, 0)
+    restarted = DeltaDialogue()
+    restarted.open()
+    restarted.respond("CDS", ads.cluster("a"))
+    restarted.respond("EDS", ads.endpoints("a"))
+    restarted.respond("LDS", ads.listener("l", "r"))
+    restarted.respond("RDS", ads.routes("r", has_vhds=True))
+    restarted.expire(ads.EXISTENCE_MS)
+    assert restarted.deliveries
+    for delivery in restarted.deliveries:
+        written, _ = publication.apply(delivery, 0)
+        assert not [outcome for outcome in written if isinstance(outcome, Removal)]
 
 
 def test_a_discovered_filter_stands_in_the_listener_of_the_unit(told):

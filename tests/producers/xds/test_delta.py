@@ -337,6 +337,19 @@ class TestVirtualHosts:
         settled.respond("RDS", routes("r", has_vhds=True), version="2")
         assert settled.expire(EXISTENCE_MS) == ["problem", "changes +RDS r"]
 
+    def test_while_they_are_silent_their_route_configurations_are_not_spoken_for(self, dialogue):
+        """A restart must not take away what the log holds of them (law 7)."""
+        dialogue.open()
+        dialogue.respond("CDS", cluster("a", is_eds=False))
+        dialogue.respond("LDS", listener("l", "r"))
+        dialogue.respond("RDS", routes("r", has_vhds=True))
+        dialogue.expire(EXISTENCE_MS)
+        assert not any(xds.ROUTE_CONFIGURATION in (delivery.covers or ()) for delivery in dialogue.deliveries)
+        dialogue.respond("VHDS", wrapped(virtual_host("one", "one.example"), "r/one", version="1"))
+        dialogue.expire(EXISTENCE_MS)
+        assert any(xds.ROUTE_CONFIGURATION in (delivery.covers or ()) for delivery in dialogue.deliveries)
+        assert self.hosts(dialogue) == [("v", ["*"]), ("one", ["one.example"])]
+
 
 class TestOtherTypes:
     def test_aliases_satisfy_a_subscription(self, settled):
