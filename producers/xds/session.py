@@ -28,6 +28,7 @@ from producers.xds.phase import Heard, Phase
 from producers.xds.report import Report
 from producers.xds.subscription import NOTHING, Subscription
 from producers.xds.warming import Warming
+from schemas import xds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 
     from producers.xds.references import Key
     from producers.xds.response import Entry, Reading
-    from schemas import xds
 
 MAX_NAMES_IN_PROBLEM = 5
 
@@ -180,7 +180,7 @@ class Session(ABC, Generic[_S]):
         """Take the valid resources of a response and what it answers."""
         commands: list[Command] = []
         for name, entry in reading.changed.items():
-            served, problem = self._served(type_url, name, entry)
+            served, problem = self._served(name, entry)
             commands += problem
             self._warming.accept((type_url, name), served)
         for name in reading.answered | reading.removed:
@@ -196,13 +196,15 @@ class Session(ABC, Generic[_S]):
             if entry is not None and version and version != entry.version_info and name not in faulty:
                 held[name] = entry._replace(version_info=version)
 
-    def _served(self, type_url: str, name: str, entry: Entry) -> tuple[Entry, list[Command]]:
+    def _served(self, name: str, entry: Entry) -> tuple[Entry, list[Command]]:
         """Leave out what a resource refers to and this variant cannot ask for: virtual hosts need delta."""
         served = frozenset(key for key in entry.references if key[0] in self._subscriptions)
         if served == entry.references:
             return entry, []
         message = f"{name} takes its virtual hosts by VHDS, which only the variant delta has; they are missing"
-        return entry._replace(references=served), self._report.problem(type_url, message, "set `variant: delta`")
+        return entry._replace(references=served), self._report.problem(
+            xds.VIRTUAL_HOST, message, "set `variant: delta`"
+        )
 
     def _hold(self, subscription: _S, names: Iterable[str]) -> list[Command]:
         """Keep what an answer takes away until it is confirmed: a control plane may have just started (law 7)."""

@@ -4,7 +4,20 @@ import pytest
 
 from producers.xds.references import REFERENCES, may_refer, references_of
 from schemas import xds
-from tests.producers.xds.dialogue import ADS, build, cluster, endpoints, hcm, listener, routes, tls
+from tests.producers.xds.dialogue import (
+    ADS,
+    build,
+    cluster,
+    discovering_listener,
+    endpoints,
+    hcm,
+    http_listener,
+    listener,
+    routes,
+    scope,
+    scoped_listener,
+    tls,
+)
 
 OTHER_SERVER = {
     "api_config_source": {"api_type": "GRPC", "grpc_services": [{"envoy_grpc": {"cluster_name": "sds-grpc"}}]}
@@ -104,3 +117,35 @@ def test_the_walk_goes_only_where_a_name_can_stand():
     assert may_refer(xds.ROUTE_CONFIGURATION)  # through the Any of typed_per_filter_config
     assert not may_refer("type.googleapis.com/google.protobuf.Duration")
     assert not may_refer("type.googleapis.com/made.up.Type")
+
+
+def test_scopes_are_wanted_all_and_each_leads_to_its_routes():
+    assert references_of(scoped_listener("l")) == {(xds.SCOPED_ROUTE_CONFIGURATION, "*")}
+    assert references_of(scope("s", "r")) == {(xds.ROUTE_CONFIGURATION, "r")}
+
+
+def test_scopes_listed_in_the_listener_lead_to_their_routes():
+    listed = {"scoped_route_configurations": [{"name": "s", "route_configuration_name": "r"}]}
+    scoped = {
+        "name": "scopes",
+        "rds_config_source": ADS,
+        "scoped_route_configurations_list": listed,
+    }
+    assert references_of(http_listener("l", scoped_routes=scoped)) == {(xds.ROUTE_CONFIGURATION, "r")}
+
+
+def test_virtual_hosts_are_wanted_by_the_name_of_a_route_configuration_that_is_a_resource():
+    assert references_of(routes("r", has_vhds=True)) == {(xds.VIRTUAL_HOST, "r")}
+    assert references_of(http_listener("l", route_config={"name": "r", "vhds": {"config_source": ADS}})) == frozenset()
+
+
+def test_filters_are_discovered_by_their_name():
+    found = references_of(discovering_listener("l", "f"))
+    assert found == {(xds.TYPED_EXTENSION_CONFIG, "f"), (xds.ROUTE_CONFIGURATION, "r")}
+
+
+def test_names_are_found_in_maps_too():
+    message = cluster("a", is_eds=False)
+    inner = cluster("b", is_eds=False, secret="s").transport_socket.typed_config
+    message.typed_extension_protocol_options["x"].CopyFrom(inner)
+    assert references_of(message) == {(xds.SECRET, "s")}

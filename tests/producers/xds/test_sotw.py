@@ -447,3 +447,4 @@ class TestDiscoveredTypes:
         problem = settled.problems[-1]
         assert "r takes its virtual hosts by VHDS, which only the variant delta has" in problem.message
         assert problem.remedy == "set `variant: delta`"
+        assert settled.respond("RDS", routes("r", "z", has_vhds=True), version="3")[0] == "ack RDS r v3"  # once
