@@ -272,7 +272,7 @@ class Session(ABC, Generic[_S]):
 
     def _request(self, subscription: _S) -> list[Command]:
         rule = subscription.rule
-        names = NOTHING if rule.is_wildcard else self._warming.named[rule.type_url]
+        names = self._names(subscription)
         is_first, before, was_resting = not subscription.is_requested, subscription.requested, subscription.is_resting
         requests = self._due(subscription, names)
         if not requests:
@@ -287,6 +287,10 @@ class Session(ABC, Generic[_S]):
             commands.append(self._start_timer(self._timing.nack_interval_ms, lambda: self._rested(subscription)))
         asked = {WILDCARD} if rule.is_wildcard and is_first else subscription.requested - before
         return commands + self._await_existence(rule.type_url, asked)
+
+    def _names(self, subscription: _S) -> AbstractSet[str]:
+        """Give the names to ask for; none for a wildcard."""
+        return NOTHING if subscription.rule.is_wildcard else self._warming.named[subscription.rule.type_url]
 
     def _rested(self, subscription: _S) -> list[Command]:
         subscription.is_resting = False
@@ -303,9 +307,17 @@ class Session(ABC, Generic[_S]):
     def _miss(self, keys: list[Key], serial: int) -> list[Command]:
         """Treat names that stayed silent as absent; an answer that comes later revives them."""
         silent = [key for key in keys if self._awaited.get(key) == serial and self._is_silent(key)]
+        if not silent:
+            return []
+        if narrower := self._narrow(silent):
+            return narrower
         for key in silent:
             self._warming.settle(key)
-        return self._silence(silent) + self._proceed() if silent else []
+        return self._silence(silent) + self._proceed()
+
+    def _narrow(self, _silent: list[Key]) -> list[Command]:
+        """Ask for less, where a control plane may be silent about all names because of one; give what to do."""
+        return []
 
     def _is_silent(self, key: Key) -> bool:
         is_doubted = key[1] == WILDCARD and self._subscriptions[key[0]].phase is Phase.DOUBTED

@@ -13,7 +13,7 @@ from producers.xds.interest import WILDCARD
 from producers.xds.phase import Heard, Phase
 from producers.xds.response import Reading, read_response
 from producers.xds.session import Session, pass_over
-from producers.xds.subscription import INVALID_ARGUMENT, TYPE_RULES, Subscription, TypeRule
+from producers.xds.subscription import INVALID_ARGUMENT, NOTHING, TYPE_RULES, Subscription, TypeRule
 from schemas import xds
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
     from producers.xds.command import Command
+    from producers.xds.references import Key
 
 
 ALL = frozenset({WILDCARD})
@@ -32,6 +33,8 @@ class SotWSubscription(Subscription):
 
     Attributes:
         version_info: of the last response that was accepted whole; survives the stream (section 5.3).
+        is_unanswered: nothing has come since other names were asked for.
+        left_out: names that are not asked for until something comes, because their like may be what keeps it away.
     """
 
     def __init__(self, rule: TypeRule) -> None:
@@ -44,6 +47,8 @@ class SotWSubscription(Subscription):
         self._nonce = ""
         self._error_detail = ""
         self._is_reply_due = False
+        self.is_unanswered = False
+        self.left_out = NOTHING
 
     def receive(self, response: xds.Message, error_detail: str) -> None:
         """Note a response; only the last one is answered."""
@@ -51,6 +56,8 @@ class SotWSubscription(Subscription):
         self._nonce = response.nonce
         self._error_detail = error_detail
         self._is_reply_due = True
+        self.is_unanswered = False
+        self.left_out = NOTHING
         if not error_detail:
             self.version_info = response.version_info
 
@@ -89,6 +96,7 @@ class SotWSubscription(Subscription):
         if self._error_detail:
             request.error_detail.code = INVALID_ARGUMENT
             request.error_detail.message = self._error_detail
+        self.is_unanswered = self.is_unanswered or not self.is_requested or names != self.requested
         self.is_requested = True
         self.requested = frozenset(names)
         self._error_detail = ""
@@ -111,6 +119,23 @@ class SotWSession(Session[SotWSubscription]):
     def _due(self, subscription: SotWSubscription, names: AbstractSet[str]) -> list[xds.Message]:
         request = subscription.next_request(names)
         return [] if request is None else [request]
+
+    def _names(self, subscription: SotWSubscription) -> AbstractSet[str]:
+        return super()._names(subscription) - subscription.left_out
+
+    def _narrow(self, silent: list[Key]) -> list[Command]:
+        """Ask once more without the names that only what is to be replaced refers to.
+
+        The Java control plane answers nothing when one name is not in its snapshot (section 6), and what a change no
+        longer names is still asked for until the change is warm.
+        """
+        type_url = silent[0][0]
+        subscription = self._subscriptions[type_url]
+        left_out = subscription.requested - self._warming.needed(type_url)
+        if not subscription.is_unanswered or subscription.left_out or not left_out:
+            return []
+        subscription.left_out = left_out
+        return self._request(subscription) + self._await_existence(type_url, [name for _, name in silent])
 
     def _weigh(self, subscription: SotWSubscription, reading: Reading) -> Heard:
         if reading.has_only_heartbeats:

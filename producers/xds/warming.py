@@ -84,6 +84,11 @@ class Warming:
             self._unpublished[key] = None
             self._release(before)
 
+    def needed(self, type_url: str) -> set[str]:
+        """Give the names of a type that accepted resources refer to, whatever published ones still need."""
+        entries = (entry for accepted in self.accepted.values() for entry in accepted.values())
+        return {name for entry in entries for referred, name in entry.references if referred == type_url}
+
     def publish(self) -> list[ResourceChange]:
         """Move every warm change to the published layer.
 

@@ -260,6 +260,15 @@ class TestReconnect:
         settled.expire(EXISTENCE_MS)
         assert settled.names == {"CDS a", "EDS a"}
 
+    def test_one_that_stays_silent_after_a_reconnect_has_removed_nothing(self, settled):
+        """Java says nothing when its version is the one that is held (section 6)."""
+        settled.end()
+        settled.open()
+        assert settled.expire(EXISTENCE_MS) == []
+        assert settled.names == SETTLED
+        settled.serve("EDS", endpoints("a", 81), version="2")
+        assert settled.told[-1] == "changes +EDS a"
+
     def test_what_comes_back_before_that_was_never_away(self, larger):
         count = len(larger.deliveries)
         larger.serve("CDS", cluster("a"), version="3")

@@ -328,7 +328,8 @@ class TestExistence:
         late = {serial: settled.timers.pop(serial) for serial in list(settled.timers) if serial not in early}
         assert settled.expire(EXISTENCE_MS) == []
         settled.timers.update(late)
-        assert settled.expire(EXISTENCE_MS) == ["problem", "ack RDS r2 v1", "changes +LDS l -RDS r"]
+        assert settled.expire(EXISTENCE_MS) == ["ack RDS r2 v1"]
+        assert settled.expire(EXISTENCE_MS) == ["problem", "changes +LDS l -RDS r"]
 
     def test_time_does_not_pass_while_disconnected(self, dialogue):
         dialogue.open()
@@ -354,6 +355,26 @@ class TestWarming:
     def test_a_listener_whose_secret_never_comes_is_delivered_after_the_existence_timer(self, settled):
         settled.respond("LDS", listener("l", "r", secret="s"), version="2")
         assert settled.expire(EXISTENCE_MS) == ["problem", "changes +LDS l"]
+
+    def test_silence_about_old_and_new_is_answered_by_asking_for_the_new_alone(self, settled):
+        """The Java control plane says nothing when one of the names is not in its snapshot (section 6)."""
+        settled.respond("LDS", listener("l", "r2"), version="2")
+        assert settled.expire(EXISTENCE_MS) == ["ack RDS r2 v1"]
+        assert not settled.problems
+        assert settled.names == {"CDS a", "EDS a", "LDS l", "RDS r"}
+        said = settled.respond("RDS", routes("r2"), version="2")
+        assert said == ["ack RDS r2 v2", "changes +LDS l +RDS r2 -RDS r"]
+
+    def test_what_is_left_out_stays_so_until_there_is_an_answer(self, settled):
+        settled.respond("LDS", listener("l", "r2", secret="s"), version="2")
+        settled.expire(EXISTENCE_MS)
+        settled.respond("LDS", listener("l", "r3", secret="s"), version="3")
+        assert list(settled.requests[-1].resource_names) == ["r3"]
+
+    def test_a_name_that_an_answer_left_out_is_not_asked_for_once_more(self, settled):
+        settled.respond("LDS", listener("l", "r2"), version="2")
+        settled.respond("RDS", routes("r"), version="2")
+        assert settled.expire(EXISTENCE_MS) == ["problem", "ack RDS r2 v2", "changes +LDS l -RDS r"]
 
     def test_others_are_not_held_up(self, settled):
         settled.respond("LDS", listener("l", "r2"), version="2")

@@ -77,3 +77,13 @@ def test_a_new_stream_keeps_only_the_version(named):
     assert (named.is_requested, named.requested, named.response_count, named.is_resting) == (False, NOTHING, 0, False)
     request = named.next_request({"a"})
     assert (request.response_nonce, request.version_info, request.HasField("error_detail")) == ("", "8", False)
+
+
+def test_names_are_left_out_until_something_comes(named):
+    named.next_request({"a", "b"})
+    assert named.is_unanswered
+    named.left_out = frozenset({"a"})
+    named.receive(response("x"), "")
+    assert (named.is_unanswered, named.left_out) == (False, NOTHING)
+    named.next_request({"a", "b"})  # the answer alone asks for nothing new
+    assert not named.is_unanswered

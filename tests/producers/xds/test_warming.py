@@ -57,6 +57,15 @@ def test_the_old_one_and_what_it_names_serve_until_the_new_one_is_warm(warming):
     assert warming.named[RDS] == {"s"}
 
 
+def test_what_is_needed_is_what_the_accepted_layer_names(warming):
+    warming.accept((LDS, "l"), entry("1", (RDS, "r")))
+    warming.accept((RDS, "r"), entry("r"))
+    warming.publish()
+    warming.accept((LDS, "l"), entry("2", (RDS, "s")))
+    assert warming.needed(RDS) == {"s"}
+    assert warming.named[RDS] == {"r", "s"}
+
+
 def test_what_returns_to_its_published_content_is_no_change(warming):
     warming.accept((CDS, "a"), entry("1"))
     warming.publish()
