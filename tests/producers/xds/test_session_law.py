@@ -24,11 +24,13 @@ from tests.producers.xds.dialogue import (
     scoped_listener,
     secret,
     virtual_host,
+    wrapped,
 )
 
 NAMES = ("a", "b", "c")
 WILDCARDS = (xds.CLUSTER, xds.LISTENER)
 TYPES = tuple(SHORT)
+TTL_MS = 60_000
 INNER = (xds.TYPED_EXTENSION_CONFIG, xds.VIRTUAL_HOST)
 VHDS = st.sets(st.sampled_from(("r1", "r2", "r3")))
 EVERY_DIALOGUE = pytest.mark.parametrize("make_dialogue", DIALOGUES.values(), ids=DIALOGUES)
@@ -277,7 +279,16 @@ RESOURCES = st.sampled_from(
         listener("l", "r2", secret="s"),
         routes("r"),
         routes("r2"),
+        routes("r", has_vhds=True),
         secret("s"),
+        scoped_listener("l"),
+        scope("s1", "r"),
+        discovering_listener("l", "f"),
+        discovered_filter("f"),
+        virtual_host("r/v"),
+        wrapped(cluster("a"), ttl_ms=TTL_MS),
+        wrapped(cluster("a"), ttl_ms=TTL_MS, body=False),
+        wrapped(endpoints("a"), "other", aliases=["a"]),
     ]
 )
 
@@ -292,7 +303,7 @@ RESOURCES = st.sampled_from(
                 st.lists(RESOURCES, max_size=3),
                 st.sampled_from(["", "n"]),
             ),
-            st.sampled_from([EXISTENCE_MS, NACK_MS]),
+            st.sampled_from([EXISTENCE_MS, NACK_MS, TTL_MS]),
             st.just("reconnect"),
         ),
         max_size=30,
