@@ -24,7 +24,7 @@ from schemas.keys import GENESIS_KEY, TopicKind, approval_key, held_key, topic
 from schemas.records import Approval, Genesis, Held, Unit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from pipeline.log import Log, Record, Writer
     from pipeline.seal import Sealer
@@ -70,8 +70,12 @@ class ProducerOptions:
     guard: GuardLimits | None = None
 
 
-async def run(options: ProducerOptions) -> None:
+async def run(options: ProducerOptions, started: Callable[[], None] | None = None) -> None:
     """Produce until cancelled, or until the source ends; a log that goes away is waited for.
+
+    Args:
+        options: what it needs.
+        started: called when writing begins, and again after the log was away.
 
     Raises:
         WriterFencedError: another producer of this view has started; this one must stop.
@@ -87,7 +91,7 @@ async def run(options: ProducerOptions) -> None:
         while True:
             try:
                 async with options.log as log:
-                    return await producer.publish(log, backoff)
+                    return await producer.publish(log, backoff, started)
             except LogUnreachableError as error:
                 delay_s = backoff.next_s()
                 text = "producer %s: %s; trying again in %.1f s, published units stay as they are"
@@ -130,7 +134,7 @@ class _Producer:
         self._getting: asyncio.Task[Changes | Exception | _Ended] | None = None
         self._notes: frozenset[Note] = frozenset()
 
-    async def publish(self, log: Log, backoff: Backoff) -> None:
+    async def publish(self, log: Log, backoff: Backoff, started: Callable[[], None] | None) -> None:
         """Bring the log to the state of the source and keep it there."""
         specs = [spec for spec in view_specs(self._options.prefix, self._options.view) if spec.name == self._units]
         refuse_unfit(specs, await log.describe([self._units]))
@@ -142,6 +146,8 @@ class _Producer:
             units = self._publication.resume(published, _now_ms(), self._held.values())
             await self._settle(writer, units)
             backoff.reset()
+            if started is not None:
+                started()
             while not isinstance(output := await self._next(control), _Ended):
                 await self._settle(writer, self._take(output))
         finally:

@@ -17,6 +17,7 @@ from pipeline.cli.exit_code import UsageError
 from pipeline.cli.policy import read_policy
 from pipeline.cli.producer import producer_options
 from pipeline.cli.role_options import DEFAULT_VIEW, LOG_FILE
+from pipeline.cli.sealing import seal_keys
 from pipeline.cli.translator import translator_options
 from pipeline.log import open_log
 from pipeline.log.upkeep import keep_compact
@@ -170,7 +171,7 @@ async def _run_roles(settings: Settings, view: str, log: Log) -> None:
         address.set_result((host, port))
 
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(run_producer(producer_options(settings, view, log)))
+        tasks.create_task(run_producer(producer_options(settings, view, log, seal_keys(settings.seal))))
         tasks.create_task(run_translator(translator_options(settings, [view], log)))
         tasks.create_task(serve(agent_options(settings, view, log), started=started))
         tasks.create_task(_print_instructions(settings, view, log, address))

@@ -35,6 +35,8 @@ class SQLiteLog:
         self._reads = ConnectionThread(path)
         self._changes: ChangeWatch | None = None
         self._user_count = 0
+        self._is_open = False
+        self._opening = asyncio.Lock()
 
     @classmethod
     def from_url(cls, url: str) -> SQLiteLog:
@@ -58,9 +60,10 @@ class SQLiteLog:
             BrokenTopicError: no directory, no permission, not a log, or a log of another version.
             LogUnreachableError: the file is locked for too long, or the disk is full.
         """
-        if not self._user_count:
-            await self._open()
-        self._user_count += 1
+        async with self._opening:
+            if not self._is_open:
+                await self._open()
+            self._user_count += 1
         return self
 
     async def _open(self) -> None:
@@ -68,6 +71,7 @@ class SQLiteLog:
             await self._writes.open()
             await self._reads.open()
             self._changes = ChangeWatch(await asyncio.to_thread(open_file, self.path))
+            self._is_open = True
         except BaseException:
             await self._close()
             raise
@@ -77,10 +81,12 @@ class SQLiteLog:
     ) -> None:
         """Finish queued writes and close the file, when its last user leaves."""
         self._user_count -= 1
-        if not self._user_count:
-            await self._close()
+        async with self._opening:
+            if not self._user_count and self._is_open:
+                await self._close()
 
     async def _close(self) -> None:
+        self._is_open = False
         if self._changes is not None:
             self._changes.close()
         await self._reads.close()

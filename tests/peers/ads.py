@@ -60,6 +60,7 @@ class Stream:
     def __init__(self, peer: ADSPeer, context) -> None:
         self.peer = peer
         self.context = context
+        self.node_id = ""
         self.names: dict[str, list[str]] = {}
         self.nonces: dict[str, str] = {}
         self.end: asyncio.Future[tuple[grpc.StatusCode, str]] = asyncio.get_running_loop().create_future()
@@ -79,6 +80,7 @@ class Stream:
             await self._receive(REQUEST.FromString(body))
 
     async def _receive(self, request) -> None:
+        self.node_id = request.node.id or self.node_id
         behaviour = self.peer.misbehaviour
         is_first_of_stream = not self.names
         type_url = request.type_url
