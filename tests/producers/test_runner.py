@@ -193,7 +193,9 @@ async def test_a_log_that_goes_away_is_waited_for_and_nothing_is_lost(home: Home
     monkeypatch.setattr(runner, "BACKOFF_BASE_S", 0.0)
     first, second = complete(cluster("a"), cluster("b")), complete(cluster("b"))
     options = home.options(first, second, log=Flaky(home.url, 2))
-    await asyncio.wait_for(runner.run(options), 10)
+    starts: list[bool] = []
+    await asyncio.wait_for(runner.run(options, lambda: starts.append(True)), 10)
+    assert starts == [True]  # not before the genesis, the first of the commits, had been written
     assert "producer v: gone; trying again in 0.0 s" in caplog.text
     held = {record.key: record.value for record in await home.records()}
     assert {key for key, value in held.items() if value is not None} == {"@genesis", "cluster/b", "view"}
