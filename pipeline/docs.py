@@ -41,7 +41,8 @@ def settings_document() -> str:
         "# Settings",
         "",
         "One file for all roles, given with `--settings`. `MESHFERRY_SECTION__KEY` in the environment lies over it;",
-        "a name that ends in `_FILE` gives a file whose content is the value. The JSON Schema is in",
+        "a name that ends in `_FILE` gives a file whose content is the value. What a running process takes over from a",
+        "changed file says [operation.md](operation.md); the JSON Schema is in",
         "[settings.schema.json](settings.schema.json). Generated; do not edit.",
         "",
     ]

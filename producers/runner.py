@@ -59,6 +59,7 @@ class ProducerOptions:
         sealer: seals private keys; None leaves them in the clear, which only tests want.
         build: version that goes into the provenance of units.
         guard: what is held until it is approved; None holds no more than law 1 demands.
+        started: called when writing begins, and again after the log was away.
     """
 
     view: str
@@ -68,14 +69,11 @@ class ProducerOptions:
     sealer: Sealer | None
     build: str
     guard: GuardLimits | None = None
+    started: Callable[[], None] | None = None
 
 
-async def run(options: ProducerOptions, started: Callable[[], None] | None = None) -> None:
+async def run(options: ProducerOptions) -> None:
     """Produce until cancelled, or until the source ends; a log that goes away is waited for.
-
-    Args:
-        options: what it needs.
-        started: called when writing begins, and again after the log was away.
 
     Raises:
         WriterFencedError: another producer of this view has started; this one must stop.
@@ -91,7 +89,7 @@ async def run(options: ProducerOptions, started: Callable[[], None] | None = Non
         while True:
             try:
                 async with options.log as log:
-                    return await producer.publish(log, backoff, started)
+                    return await producer.publish(log, backoff)
             except LogUnreachableError as error:
                 delay_s = backoff.next_s()
                 text = "producer %s: %s; trying again in %.1f s, published units stay as they are"
@@ -134,7 +132,7 @@ class _Producer:
         self._getting: asyncio.Task[Changes | Exception | _Ended] | None = None
         self._notes: frozenset[Note] = frozenset()
 
-    async def publish(self, log: Log, backoff: Backoff, started: Callable[[], None] | None) -> None:
+    async def publish(self, log: Log, backoff: Backoff) -> None:
         """Bring the log to the state of the source and keep it there."""
         specs = [spec for spec in view_specs(self._options.prefix, self._options.view) if spec.name == self._units]
         refuse_unfit(specs, await log.describe([self._units]))
@@ -146,8 +144,8 @@ class _Producer:
             units = self._publication.resume(published, _now_ms(), self._held.values())
             await self._settle(writer, units)
             backoff.reset()
-            if started is not None:
-                started()
+            if self._options.started is not None:
+                self._options.started()
             while not isinstance(output := await self._next(control), _Ended):
                 await self._settle(writer, self._take(output))
         finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 
 async def run(*, settings: SettingsFile = "", view: Views = None) -> None:
-    """Follow the sources of views and write their units until stopped. Run one per view.
+    """Follow the sources of views and write their units until stopped. Run one for all views, or for some each.
 
     A source that is broken or away leaves the last good state in force; a log that is away is waited for. Create the
     topics first with `meshferry topics apply`:
@@ -93,7 +93,8 @@ class _Producer:
     def _prepare(self, view: str) -> Run:
         from producers.runner import run as run_producer  # noqa: PLC0415 - loaded by this role only
 
-        return partial(run_producer, producer_options(self._settings, view, self._new_log(), self._keys))
+        options = producer_options(self._settings, view, self._new_log(), self._keys)
+        return lambda started: run_producer(replace(options, started=started))
 
     async def _follow(self, path: str, watch: SettingsWatch) -> None:
         while True:

@@ -258,3 +258,21 @@ async def test_a_translator_takes_new_views_once_they_have_topics(home: Home, th
     await home.said(translator, "translator: settings read again: views gone, kept, late, moved")
     await home.until_records("late", has("cluster/c"), "bundles")
     assert len(await home.records("kept", "bundles")) == len(await home.records("kept"))
+
+
+async def test_a_translator_takes_another_policy_and_nothing_that_is_not_its_own(home: Home, three: Meshferry):
+    translator = home.start("translator", "--view", "kept")
+    await home.until_records("kept", has("cluster/c"), "bundles")
+    home.view("kept", "kept-node", guard=False)
+    home.write()
+    await home.said(translator, "nothing has changed for it")
+    home.view("kept", "kept-node", policy={"overrides": {"NO-SUCH": "allow"}})
+    home.write()
+    await home.said(translator, "views.kept.policy.overrides: no such diagnostic code: NO-SUCH")
+    home.view("kept", "kept-node", policy={"port_map": {80: 9080}})
+    home.write(home.settings(translator={"group": "other"}))
+    await home.said(translator, "only read at the start: translator.group")
+    await home.said(translator, "translator: settings read again: views kept")
+    await home.peer.set(xds.CLUSTER, cluster("c"), cluster("d"))
+    await home.until_records("kept", has("cluster/d"), "bundles")
+    assert len(await home.records("kept", "bundles")) == len(await home.records("kept"))

@@ -194,7 +194,7 @@ async def test_a_log_that_goes_away_is_waited_for_and_nothing_is_lost(home: Home
     first, second = complete(cluster("a"), cluster("b")), complete(cluster("b"))
     options = home.options(first, second, log=Flaky(home.url, 2))
     starts: list[bool] = []
-    await asyncio.wait_for(runner.run(options, lambda: starts.append(True)), 10)
+    await asyncio.wait_for(runner.run(dataclasses.replace(options, started=lambda: starts.append(True))), 10)
     assert starts == [True]  # not before the genesis, the first of the commits, had been written
     assert "producer v: gone; trying again in 0.0 s" in caplog.text
     held = {record.key: record.value for record in await home.records()}
