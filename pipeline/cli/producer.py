@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.cli.role_options import SettingsFile, Views, chosen_views, configured_log, settings_from
-from pipeline.cli.sealing import seal_keys
+from pipeline.cli.sealing import current_key_id, seal_keys
 from pipeline.cli.settings_watch import SettingsWatch, say_fixed, say_refused
 from pipeline.cli.supervisor import Supervisor
 from pipeline.reload import choose_views, decide_reload
@@ -118,7 +118,7 @@ class _Producer:
 
     def _has_other_keys(self) -> bool:
         try:
-            return seal_keys(self._settings.seal).key_id != self._keys.key_id
+            return current_key_id(self._settings.seal) != self._keys.key_id
         except SettingsError as error:
             logger.error("producer: %s; the keys that were read at the start stay in use", error)  # noqa: TRY400
             return False

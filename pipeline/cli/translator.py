@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from translators.runner import TranslatorOptions
 
 logger = logging.getLogger(__name__)
+
+CHECK_AGAIN_S = 15.0
+"""How often settings are tried again whose views have no topics yet."""
 
 
 async def run(*, settings: SettingsFile = "", view: Views = None) -> None:
@@ -88,25 +92,45 @@ class _Translator:
             logger.info("translator: settings read again: views %s", ", ".join(sorted(self._settings.views)))
 
     async def _changed(self, path: str, watch: SettingsWatch) -> Settings:
-        """Wait for settings that make a difference and can be used."""
+        """Wait for settings that make a difference and can be used; those that wait for topics are tried again."""
+        again_s: float | None = None
+        said = ""
         while True:
-            await watch.changed()
+            await _changed_within(watch, again_s)
+            again_s = None
             try:
-                new, fixed = keep_fixed(
-                    self._settings,
-                    choose_views(await asyncio.to_thread(settings_from, path), self._only),
-                    TRANSLATOR_FIXED,
-                )
-                options = translator_options(new, sorted(new.views), self.options.log)
-                say_fixed("translator", fixed)
-                if options == self.options:
-                    logger.info("translator: settings read again: nothing has changed for it")
+                new = await self._read(path)
+                if new is None:
                     continue
                 await _check_topics(new, new.views.keys() - self._settings.views.keys())
             except (SettingsError, BrokenTopicError, LogUnreachableError) as error:
-                say_refused("translator", path, error)
+                if str(error) != said:
+                    say_refused("translator", path, error)
+                said = str(error)
+                again_s = None if isinstance(error, SettingsError) else CHECK_AGAIN_S
             else:
                 return new
+
+    async def _read(self, path: str) -> Settings | None:
+        """Read the settings; None when they make no difference.
+
+        Raises:
+            SettingsError: they cannot be used.
+        """
+        whole = choose_views(await asyncio.to_thread(settings_from, path), self._only)
+        new, fixed = keep_fixed(self._settings, whole, TRANSLATOR_FIXED)
+        options = translator_options(new, sorted(new.views), self.options.log)
+        say_fixed("translator", fixed)
+        if options == self.options:
+            logger.info("translator: settings read again: nothing has changed for it")
+            return None
+        return new
+
+
+async def _changed_within(watch: SettingsWatch, timeout_s: float | None) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(timeout_s):
+            await watch.changed()
 
 
 async def _check_topics(settings: Settings, views: Iterable[str]) -> None:
@@ -121,7 +145,7 @@ async def _check_topics(settings: Settings, views: Iterable[str]) -> None:
         states = await log.describe([spec.name for spec in specs])
     refuse_unfit(specs, states)
     if missing := [state.name for state in states if not state.is_present]:
-        raise BrokenTopicError(f"{missing[0]}: no such topic; create it with `meshferry topics apply`, then reload")
+        raise BrokenTopicError(f"{missing[0]}: no such topic; create it with `meshferry topics apply`")
 
 
 def translator_options(settings: Settings, views: list[str], log: Log) -> TranslatorOptions:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import signal
 from typing import TYPE_CHECKING
 
 import pytest
 import yaml
 
+from pipeline.key_directory import rotate_keys
 from pipeline.log import open_log
 from pipeline.topics import view_specs
 from schemas import xds
@@ -197,6 +199,12 @@ async def test_what_a_reload_cannot_change_is_said_and_the_rest_is_done(home: Ho
     assert "log.url, log.prefix; restart the process" in said
     assert "elsewhere" not in said
     await home.said(three, "stopped gone, 2 unchanged")
+    rotate_keys(home.folder / "keys")
+    three.send(signal.SIGHUP)
+    await home.said(three, "log.url, log.prefix, the keys for sealing; restart the process")
+    shutil.rmtree(home.folder / "keys")
+    three.send(signal.SIGHUP)
+    await home.said(three, "the keys that were read at the start stay in use")
 
 
 async def test_a_view_without_topics_leaves_the_others_alone_and_comes_with_the_next_reload(home: Home):
