@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import re
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -108,13 +107,6 @@ async def test_duplicates_are_rejected_and_the_rest_goes_on(peer, follow):
     assert peer.nacks(xds.ROUTE_CONFIGURATION)[0].error_detail.message == "r: is in the response 2 times"
     assert follower.names["Listener"] == 1
     assert xds.ROUTE_CONFIGURATION not in follower.changes[0].covers
-
-
-async def test_one_nonce_for_everything_is_lived_with(peer, follow):
-    peer.misbehaviour.repeats_nonce = True
-    follower = follow(peer.address)
-    await follower.until(lambda: follower.changes)
-    assert follower.names == WHOLE
 
 
 async def test_types_that_come_unasked_and_out_of_order_are_ignored_until_asked_for(peer, follow):
@@ -427,8 +419,7 @@ async def test_a_connection_reset_in_the_middle_of_a_response_loses_nothing(peer
         follower = follow(between.address)
         await follower.until(lambda: follower.changes)
         between.reset_after(100_000)
-        with suppress(grpc.aio.InternalError):  # the peer cannot write its response to the end
-            await peer.set(xds.SECRET, secret("s", content="x" * 5_000_000))
+        await peer.set(xds.SECRET, secret("s", content="x" * 5_000_000))
         await follower.until(lambda: len(follower.changes) == 2)
         assert [change.name for change in follower.changes[1].changes] == ["s"]
         assert follower.problems[0].place == between.address
