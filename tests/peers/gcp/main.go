@@ -15,6 +15,7 @@ import (
 	"time"
 
 	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	"github.com/envoyproxy/go-control-plane/pkg/server/sotw/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/server/v3"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/keepalive"
@@ -33,14 +34,17 @@ func main() {
 
 	directory := newDirectory(ctx)
 	journal := newJournal()
-	service := &service{inner: server.NewServer(ctx, directory, nil), journal: journal}
+	plain := &service{inner: server.NewServer(ctx, directory, nil), journal: journal}
+	inOrder := &service{inner: server.NewServer(ctx, directory, nil, sotw.WithOrderedADS()), journal: journal}
 
 	steady, steadyConnections := listen()
 	aging, _ := listen()
+	ordered, _ := listen()
 	control, _ := listen()
 	keep := keepalive.EnforcementPolicy{MinTime: time.Minute, PermitWithoutStream: true}
-	go serve(steady, service, grpc.KeepaliveEnforcementPolicy(keep))
-	go serve(aging, service, grpc.KeepaliveParams(keepalive.ServerParameters{
+	go serve(steady, plain, grpc.KeepaliveEnforcementPolicy(keep))
+	go serve(ordered, inOrder)
+	go serve(aging, plain, grpc.KeepaliveParams(keepalive.ServerParameters{
 		MaxConnectionAge: maxAge, MaxConnectionAgeGrace: maxAgeGrace,
 	}))
 	go func() {
@@ -48,7 +52,8 @@ func main() {
 	}()
 
 	ports := map[string]string{
-		"steady": steady.Addr().String(), "aging": aging.Addr().String(), "control": control.Addr().String(),
+		"steady": steady.Addr().String(), "aging": aging.Addr().String(), "ordered": ordered.Addr().String(),
+		"control": control.Addr().String(),
 	}
 	if err := json.NewEncoder(os.Stdout).Encode(ports); err != nil {
 		log.Fatal(err)

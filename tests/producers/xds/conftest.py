@@ -1,11 +1,17 @@
 from __future__ import annotations
 
+from itertools import count
+
 import pytest
 
 from producers.xds.channel import Server
 from producers.xds.node import build_node
 from producers.xds.transport import ADSSource
+from producers.xds.variant import VARIANTS
+from tests.peers.go_control_plane import GoNode
 from tests.producers.xds.follower import FAST, Follower
+
+NODE_NUMBERS = count(1)
 
 
 @pytest.fixture
@@ -23,3 +29,24 @@ async def follow():
     yield start
     for follower in followers:
         await follower.stop()
+
+
+@pytest.fixture(params=sorted(VARIANTS))
+def variant(request):
+    return request.param
+
+
+@pytest.fixture
+def node(go_control_plane):
+    """A node id of its own at go-control-plane."""
+    return GoNode(go_control_plane, f"node-{next(NODE_NUMBERS)}")
+
+
+@pytest.fixture
+def attach(variant, go_control_plane, node, follow):
+    """Follow the node over one of the variants; gives the follower."""
+
+    def start(port="steady", **how):
+        return follow(go_control_plane.ports[port], node_id=node.node_id, variant=variant, **how)
+
+    return start

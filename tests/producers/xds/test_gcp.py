@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from itertools import count
 
 import pytest
 
 from producers.xds.session import Timing
-from producers.xds.variant import VARIANTS
 from schemas import xds
-from tests.peers.go_control_plane import GoControlPlane, GoNode, build_program
 from tests.producers.xds.dialogue import (
     CORS,
     bad_listener,
@@ -22,50 +19,8 @@ from tests.producers.xds.dialogue import (
     routes,
     scope,
     scoped_listener,
-    secret,
 )
-
-NODE_NUMBERS = count(1)
-STATE = (
-    cluster("a"),
-    cluster("b"),
-    endpoints("a"),
-    endpoints("b"),
-    listener("l", "r", secret="s"),
-    routes("r"),
-    secret("s"),
-)
-SMALLER = (cluster("a"), endpoints("a"), listener("l", "r", secret="s"), routes("r"), secret("s"))
-WITHOUT_SECRET = {"Cluster": 2, "ClusterLoadAssignment": 2, "Listener": 1, "RouteConfiguration": 1}
-WHOLE = WITHOUT_SECRET | {"Secret": 1}
-
-
-@pytest.fixture(scope="session")
-def program():
-    build_program()
-    running = GoControlPlane()
-    yield running
-    running.stop()
-
-
-@pytest.fixture
-def node(program):
-    return GoNode(program, f"node-{next(NODE_NUMBERS)}")
-
-
-@pytest.fixture(params=sorted(VARIANTS))
-def variant(request):
-    return request.param
-
-
-@pytest.fixture
-def attach(variant, program, node, follow):
-    """Follow the node over one of the variants; gives the follower."""
-
-    def start(port="steady", **how):
-        return follow(program.ports[port], node_id=node.node_id, variant=variant, **how)
-
-    return start
+from tests.producers.xds.state import SMALLER, STATE, WHOLE, WITHOUT_SECRET
 
 
 def moved(follower):
@@ -227,10 +182,10 @@ async def test_scopes_and_their_routes_come_and_go(node, attach):
 
 
 @pytest.mark.parametrize("lives", [("a", "b"), ("a",)], ids=["all", "some"])
-async def test_heartbeats_renew_and_change_nothing(node, program, follow, lives):
+async def test_heartbeats_renew_and_change_nothing(node, go_control_plane, follow, lives):
     """Only the state of the world has them here; they name what has a TTL and are silent about the rest."""
     await node.snapshot("1", *STATE, ttl_ms=dict.fromkeys(lives, 60_000), beats=True)
-    follower = follow(program.ports["steady"], node_id=node.node_id, variant="sotw")
+    follower = follow(go_control_plane.ports["steady"], node_id=node.node_id, variant="sotw")
     await follower.until(lambda: follower.names == WHOLE)
     await node.until(lambda: len(node.of("response", xds.CLUSTER)) >= 4)
     await node.until(lambda: len(node.acks(xds.CLUSTER)) >= 3)

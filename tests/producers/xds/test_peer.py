@@ -12,23 +12,13 @@ import pytest
 
 from producers.xds.session import Timing
 from producers.xds.transport import Lifetime
-from producers.xds.variant import VARIANTS
 from schemas import xds
 from tests.peers.ads import ADSPeer
 from tests.peers.half_open import HalfOpen
 from tests.peers.misbehaviour import Misbehaviour, Nonces
 from tests.producers.xds.dialogue import bad_cluster, bad_listener, cluster, endpoints, listener, routes, secret
+from tests.producers.xds.state import STATE, TYPES
 
-STATE = (
-    cluster("a"),
-    cluster("b"),
-    endpoints("a"),
-    endpoints("b"),
-    listener("l", "r", secret="s"),
-    routes("r"),
-    secret("s"),
-)
-TYPES = list(dict.fromkeys(xds.type_url_of(message) for message in STATE))
 NAMED_TYPES = [xds.CLUSTER_LOAD_ASSIGNMENT, xds.ROUTE_CONFIGURATION, xds.SECRET]
 MAX_REQUESTS = 60
 """A first sync takes 10 requests in either variant; a hot loop sends hundreds while a test runs."""
@@ -45,11 +35,6 @@ async def peer():
     await running.start()
     yield running
     await running.stop()
-
-
-@pytest.fixture(params=sorted(VARIANTS))
-def variant(request):
-    return request.param
 
 
 @pytest.fixture
