@@ -28,16 +28,23 @@ OPENER = build_opener(ProxyHandler({}))
 
 
 class GoControlPlane:
-    """The running program; one serves all tests, each with a node id of its own."""
+    """The running program; one can serve many tests, each with a node id of its own."""
 
-    def __init__(self) -> None:
-        self._process = subprocess.Popen([str(PROGRAM)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    def __init__(self, steady: str = "127.0.0.1:0") -> None:
+        self._process = subprocess.Popen(
+            [str(PROGRAM), "-steady", steady], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
         self.ports: dict[str, str] = json.loads(self._process.stdout.readline())
 
     def stop(self) -> None:
         self._process.stdin.close()
         self._process.wait(DEADLINE_S)
         self._process.stdout.close()
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        self._process.kill()
+        self.stop()
 
     def call(self, path: str, body: bytes | None = None, **query: str) -> bytes:
         url = f"http://{self.ports['control']}{path}?{urlencode(query)}"

@@ -1,12 +1,13 @@
 // Command gcp serves xDS with the caches of go-control-plane, for the tests of meshferry.
 //
-// It listens on free ports of 127.0.0.1 and prints them as one line of JSON. What it serves and how it misbehaves is
+// It listens on free ports of 127.0.0.1, or where it is told to, and prints them as one line of JSON. What it serves and how it misbehaves is
 // set over HTTP (control.go), per node id, so that one process serves all tests at once.
 package main
 
 import (
 	"context"
 	"encoding/json"
+	"flag"
 	"io"
 	"log"
 	"net"
@@ -27,7 +28,11 @@ const (
 	maxAgeGrace = 500 * time.Millisecond
 )
 
+const anyPort = "127.0.0.1:0"
+
 func main() {
+	address := flag.String("steady", anyPort, "where to listen for streams that live as long as they like")
+	flag.Parse()
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	go stopWithParent(stop)
@@ -37,10 +42,10 @@ func main() {
 	plain := &service{inner: server.NewServer(ctx, directory, nil), journal: journal}
 	inOrder := &service{inner: server.NewServer(ctx, directory, nil, sotw.WithOrderedADS()), journal: journal}
 
-	steady, steadyConnections := listen()
-	aging, _ := listen()
-	ordered, _ := listen()
-	control, _ := listen()
+	steady, steadyConnections := listen(*address)
+	aging, _ := listen(anyPort)
+	ordered, _ := listen(anyPort)
+	control, _ := listen(anyPort)
 	keep := keepalive.EnforcementPolicy{MinTime: time.Minute, PermitWithoutStream: true}
 	go serve(steady, plain, grpc.KeepaliveEnforcementPolicy(keep))
 	go serve(ordered, inOrder)
@@ -67,8 +72,8 @@ func stopWithParent(stop context.CancelFunc) {
 	stop()
 }
 
-func listen() (net.Listener, *connections) {
-	inner, err := net.Listen("tcp", "127.0.0.1:0")
+func listen(address string) (net.Listener, *connections) {
+	inner, err := net.Listen("tcp", address)
 	if err != nil {
 		log.Fatal(err)
 	}
