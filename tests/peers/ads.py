@@ -96,6 +96,7 @@ class ADSPeer:
         self.metadata.append({key: str(value) for key, value in context.invocation_metadata()})
         self.streams.append(stream)
         if self.refuses is not None:
+            await context.read()  # grpc.aio loses the status when its client is still writing
             await self._notify()
             await context.abort(self.refuses, "refused")
         try:

@@ -23,19 +23,6 @@ from tests.producers.xds.dialogue import (
 from tests.producers.xds.state import SMALLER, STATE, WHOLE, WITHOUT_SECRET
 
 
-def moved(follower):
-    """The names whose content the deliveries after the first have changed.
-
-    Delta tells when a set is whole only later, and that is a delivery of what is held already.
-    """
-    held, names = {}, []
-    for changes in follower.changes:
-        given = {(c.type_url, c.name): c.body and xds.canonical_bytes(c.body) for c in changes.changes}
-        names += [key[1] for key, body in given.items() if changes is not follower.changes[0] and held.get(key) != body]
-        held |= given
-    return names
-
-
 async def test_a_snapshot_is_fetched_whole_and_every_response_accepted(node, attach):
     await node.snapshot("1", *STATE)
     follower = attach()
@@ -139,7 +126,7 @@ async def test_a_goaway_is_followed_by_a_new_stream_without_a_problem_or_a_wait(
     follower = attach("aging", jitter=lambda: waits.append(1) or 0.0)
     await node.until(lambda: len(node.of("open")) == 2)
     assert follower.names == WHOLE
-    assert not moved(follower)
+    assert not follower.moved()
     assert not follower.problems
     assert not waits
 
@@ -194,9 +181,9 @@ async def test_heartbeats_renew_and_change_nothing(node, go_control_plane, follo
     assert not follower.problems
 
 
-async def test_what_nobody_renews_is_dropped_and_taken_again_when_it_comes(node, program, follow):
+async def test_what_nobody_renews_is_dropped_and_taken_again_when_it_comes(node, go_control_plane, follow):
     await node.snapshot("1", *STATE, ttl_ms={"a": 1_000})
-    follower = follow(program.ports["steady"], node_id=node.node_id, variant="sotw")
+    follower = follow(go_control_plane.ports["steady"], node_id=node.node_id, variant="sotw")
     await follower.until(lambda: follower.names == WHOLE)
     await follower.until(lambda: follower.names == {**WHOLE, "Cluster": 1, "ClusterLoadAssignment": 1})
     await node.snapshot("2", *STATE)

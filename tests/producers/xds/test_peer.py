@@ -288,6 +288,7 @@ async def test_a_type_that_stays_silent_holds_up_nothing_that_can_do_without_it(
     follower = attach()
     await follower.until(lambda: follower.changes)
     await follower.until(lambda: any("no answer within 0.3 s" in told for told in follower.told()))
+    assert follower.names.total() == len(STATE) - len(peer.resources[type_url])
     assert type_url not in {key[0] for key in follower.image}
     assert all(type_url not in covers for changes in follower.changes[:1] if (covers := changes.covers) is not None)
     await recover(peer, follower)
