@@ -357,5 +357,5 @@ def pass_over(_session: Session[Any], _subscription: Subscription, _reading: Rea
 
 
 def _some(keys: list[Key]) -> str:
-    names = ", ".join(name for _, name in keys[:MAX_NAMES_IN_PROBLEM])
+    names = ", ".join(sorted(name for _, name in keys)[:MAX_NAMES_IN_PROBLEM])
     return names + (f" and {len(keys) - MAX_NAMES_IN_PROBLEM} more" if len(keys) > MAX_NAMES_IN_PROBLEM else "")
