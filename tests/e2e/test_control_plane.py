@@ -128,7 +128,7 @@ async def test_a_control_plane_that_is_killed_and_comes_back_empty_removes_nothi
     assert after.keys.keys() == before.keys.keys()
 
 
-async def test_a_second_control_plane_stands_in_and_the_first_is_returned_to(up, planes, client: Client):
+async def test_a_second_control_plane_stands_in_for_the_first_and_the_first_for_the_second(up, planes, client: Client):
     first, second = planes
     await first.node.snapshot("1", *view(8080))
     await second.node.snapshot("1", *view(8080))
