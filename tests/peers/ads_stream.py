@@ -160,7 +160,9 @@ class SotWStream(Stream):
         self.names[type_url] = names
         if type_url not in WILDCARD_TYPES and not names:
             return False
-        return is_first or is_changed or (request.HasField("error_detail") and behaviour.resends_on_nack)
+        is_like_first = behaviour.nonces is Nonces.EMPTY and not request.response_nonce
+        is_resent = behaviour.resends_on_nack and request.HasField("error_detail")
+        return is_first or is_changed or is_like_first or is_resent
 
     def response(self, type_url: str, *, is_answer: bool = False):  # noqa: ARG002 - whatever the cause, it is all
         return self.made(type_url, list(self.chosen(type_url).values()), [])
@@ -200,6 +202,9 @@ class DeltaStream(Stream):
             self._given[type_url] = dict(given)
             return True
         less = set(request.resource_names_unsubscribe)
+        if behaviour.nonces is Nonces.EMPTY and not (request.response_nonce or more or less):
+            self._given[type_url].clear()  # like a first one
+            return True
         self.names[type_url] = [name for name in self.names[type_url] if name not in less] + more
         for name in [*more, *less]:
             self._given[type_url].pop(name, None)

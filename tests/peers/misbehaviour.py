@@ -16,7 +16,7 @@ class Nonces(Enum):
     OLD = auto()
     """Each that of the response before."""
     EMPTY = auto()
-    """None."""
+    """None; and as no request can give one back, each is answered like a first one, as istiod does."""
     HUGE = auto()
     """One of its own, 100 kB of it."""
 

@@ -21,24 +21,9 @@ from producers.xds.node import build_node
 from producers.xds.transport import ADSSource, Lifetime, source_of
 from schemas import xds
 from tests.peers.ads import ADSPeer
-from tests.producers.xds.dialogue import bad_listener, cluster, endpoints, listener, routes, secret, wrapped
+from tests.producers.xds.dialogue import bad_listener, endpoints, listener, routes, secret, wrapped
 from tests.producers.xds.follower import DEADLINE_S, Follower
-
-
-@pytest.fixture
-async def peer():
-    running = ADSPeer()
-    await running.set(xds.CLUSTER, cluster("a"), cluster("b"))
-    await running.set(xds.CLUSTER_LOAD_ASSIGNMENT, endpoints("a"), endpoints("b"))
-    await running.set(xds.LISTENER, listener("l", "r", secret="s"))
-    await running.set(xds.ROUTE_CONFIGURATION, routes("r"))
-    await running.set(xds.SECRET, secret("s"))
-    await running.start()
-    yield running
-    await running.stop()
-
-
-WHOLE = {"Cluster": 2, "ClusterLoadAssignment": 2, "Listener": 1, "RouteConfiguration": 1, "Secret": 1}
+from tests.producers.xds.state import WHOLE
 
 
 async def test_the_whole_view_arrives_as_one_complete_delivery(peer, follow):
