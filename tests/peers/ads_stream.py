@@ -33,6 +33,7 @@ class Stream(ABC):
     Attributes:
         peer: whose it is.
         resources: what it is served, by type and name.
+        node_id: who asked for it.
         names: what is subscribed to, by type; a type that is in here was asked for.
         nonces: the last one sent, by type.
         end: set it to end the stream.
@@ -45,6 +46,7 @@ class Stream(ABC):
         self.peer = peer
         self.context = context
         self.resources = resources
+        self.node_id = ""
         self.names: dict[str, list[str]] = {}
         self.nonces: dict[str, str] = {}
         self.end: asyncio.Future[tuple[grpc.StatusCode, str]] = asyncio.get_running_loop().create_future()
@@ -70,6 +72,7 @@ class Stream(ABC):
             await self._receive(self.request_class.FromString(body))
 
     async def _receive(self, request) -> None:
+        self.node_id = request.node.id or self.node_id
         is_first_of_stream = not self.names
         is_due = self._take(request)
         self.peer.record(request)
