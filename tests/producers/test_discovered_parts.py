@@ -98,3 +98,21 @@ def test_scopes_are_named_in_the_unit_of_the_view(told):
     (view,) = [unit for key, unit in told.scene.units.items() if key == "view"]
     named = {(r.type_url, r.name) for r in view.resources}
     assert (xds.SCOPED_ROUTE_CONFIGURATION, "s1") in named
+
+
+def test_a_restart_while_a_filter_is_silent_keeps_the_listener_that_has_it(told):
+    told.dialogue.serve("LDS", ads.discovering_listener("l", "cors"), version="2")
+    told.dialogue.serve("ECDS", ads.discovered_filter("cors"))
+    told.units()
+    published = list(told.scene.units.values())
+    publication = Publication("v", None, "build")
+    publication.resume(published, 0)
+    restarted = type(told.dialogue)()
+    restarted.open()
+    restarted.serve("CDS", ads.cluster("a"))
+    restarted.serve("EDS", ads.endpoints("a"))
+    restarted.serve("LDS", ads.discovering_listener("l", "cors"))
+    restarted.serve("RDS", ads.routes("r"))
+    restarted.expire(ads.EXISTENCE_MS)
+    assert restarted.deliveries
+    assert [publication.apply(delivery, 0)[0] for delivery in restarted.deliveries] == [[]] * len(restarted.deliveries)
