@@ -26,6 +26,8 @@ class KafkaAddress(NamedTuple):
         password_file: its first line is the password; empty takes it from MESHFERRY_KAFKA_PASSWORD.
         client_id: what the brokers' logs and quotas call this client.
         timeout_ms: how long an operation tries before the log counts as unreachable.
+        session_timeout_ms: a process that died or hangs keeps what it leads or translates this long. 6000 is the least
+            that brokers allow by default.
     """
 
     bootstrap: tuple[str, ...]
@@ -38,6 +40,7 @@ class KafkaAddress(NamedTuple):
     password_file: str = ""
     client_id: str = "meshferry"
     timeout_ms: int = 10_000
+    session_timeout_ms: int = 6_000
 
     @property
     def name(self) -> str:
@@ -60,11 +63,10 @@ def parse_kafka_url(url: str) -> KafkaAddress:
     if parts.path.strip("/") or parts.fragment or not parts.netloc:
         raise ValueError("log URL: write kafka://host:9092,host2:9092?option=value, without a path")
     options = _parse_options(parts.query)
-    timeout_ms = options.pop("timeout_ms", "10000")
-    if not timeout_ms.isdecimal() or not int(timeout_ms):
-        raise ValueError(f"log URL: timeout_ms={timeout_ms} is not a positive number of milliseconds")
     bootstrap = tuple(_host_port(text) for text in parts.netloc.split(","))
-    return _checked(KafkaAddress(bootstrap, timeout_ms=int(timeout_ms), **options))
+    timeout_ms = _milliseconds(options, "timeout_ms", 10_000)
+    session_timeout_ms = _milliseconds(options, "session_timeout_ms", 6_000)
+    return _checked(KafkaAddress(bootstrap, timeout_ms=timeout_ms, session_timeout_ms=session_timeout_ms, **options))
 
 
 def _parse_options(query: str) -> dict[str, str]:
@@ -78,6 +80,13 @@ def _parse_options(query: str) -> dict[str, str]:
             raise ValueError(f"log URL: option {name} is given twice")
         options[name] = value
     return options
+
+
+def _milliseconds(options: dict[str, str], name: str, default: int) -> int:
+    text = options.pop(name, str(default))
+    if not text.isdecimal() or not int(text):
+        raise ValueError(f"log URL: {name}={text} is not a positive number of milliseconds")
+    return int(text)
 
 
 def _host_port(text: str) -> str:
