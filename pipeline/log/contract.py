@@ -130,6 +130,17 @@ class Lead(Protocol):
         """
         ...
 
+    async def is_held(self) -> bool:
+        """Ask the log whether this candidate leads at this moment.
+
+        Asked after the writer was opened, it closes the gap in which a leader that was stopped could fence its
+        successor.
+
+        Raises:
+            LogUnreachableError: the log went away.
+        """
+        ...
+
     async def lost(self) -> None:
         """Wait until this candidate, which has taken the lead, leads no longer; then it may `take` again.
 
@@ -212,7 +223,7 @@ class Log(Protocol):
 
         A process that ends in whatever way gives the lead up; on a broker also one that hangs, after the session
         timeout. The lead says who is to work, it is no fence: who was stopped learns late that he was replaced. Open
-        the writer after `take`, and read what there is after that.
+        the writer after `take`, ask `is_held`, and read what there is after that.
 
         Args:
             topic: what is led.

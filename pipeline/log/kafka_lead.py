@@ -15,6 +15,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from pipeline.log.kafka_assignor import LeadAssignor
 from pipeline.log.kafka_client import explained, group_options, join_timeout_s
 from pipeline.log.kafka_disposal import dispose_consumer
+from pipeline.log.kafka_membership import is_member
 from pipeline.log.kafka_producer import PARTITION
 
 if TYPE_CHECKING:
@@ -45,6 +46,16 @@ class KafkaLead(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
         if self._consumer is None:
             await self._join()
         await self._until(is_mine=True)
+
+    async def is_held(self) -> bool:
+        """Ask the group by a heartbeat: whoever is no member of this generation any more was replaced."""
+        consumer = self._consumer
+        if consumer is None or not self._is_mine:
+            return False
+        async with explained(self._address, f"group {self._group}"):
+            if not await is_member(consumer):
+                self._is_mine = False
+        return self._is_mine
 
     async def lost(self) -> None:
         """Wait until the group has given the topic to another member."""

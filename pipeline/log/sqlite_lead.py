@@ -44,6 +44,10 @@ class SQLiteLead:
             if self._file is None:
                 await asyncio.sleep(POLL_INTERVAL_S)
 
+    async def is_held(self) -> bool:
+        """Tell whether the lock is held here."""
+        return self._file is not None
+
     async def lost(self) -> None:
         """Never: only the process itself lets go of its lock."""
         await asyncio.get_running_loop().create_future()
