@@ -33,6 +33,9 @@ logger = logging.getLogger(__name__)
 async def run(*, settings: SettingsFile = "", view: Views = None) -> None:
     """Follow the sources of views and write their units until stopped. Run one for all views, or for some each.
 
+    Of several producers of a view one leads and writes; the others stand by, and one of them takes over when the leader
+    ends, dies or hangs. docs/replicas.md says what they have to share.
+
     A source that is broken or away leaves the last good state in force; a log that is away is waited for. Create the
     topics first with `meshferry topics apply`:
 
@@ -44,8 +47,8 @@ async def run(*, settings: SettingsFile = "", view: Views = None) -> None:
     or begin anew, the others notice nothing (docs/operation.md). A view that fails is tried again and leaves the others
     alone.
 
-    Exit codes: 0 stopped by a signal, 1 another producer of the view took over, 64 usage, 78 bad configuration or a
-    missing topic; the latter three only when it is so for every view.
+    Exit codes: 0 stopped by a signal, 1 a defect, 64 usage, 78 bad configuration or a missing topic; 1 and 78 only when
+    it is so for every view.
 
     Args:
         settings: settings file.
