@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import shutil
 import signal
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
     from pipeline.log import Record
 
+SEEDS = range(1, 1 + int(os.environ.get("MESHFERRY_TORTURE_SEEDS", "1")))
+FAULT_COUNT = 10
 TAKE_OVER_S = 30.0
 """Generous; the sessions of these tests last two seconds."""
 
@@ -122,6 +125,10 @@ class Replicas:
         records = self.wait_until(is_there, "the units of the file")
         check_history(records)
         return records
+
+    def replace(self, process: Meshferry) -> None:
+        """Start another producer in place of one that has ended; not waiting for it, there may be no broker."""
+        self.processes[self.processes.index(process)] = self.run("producer")
 
     def stop(self) -> None:
         for process in self.processes:
@@ -234,5 +241,38 @@ def test_a_leader_on_the_embedded_log_that_was_stopped_goes_on_where_it_was(tmp_
         stopped.send(signal.SIGCONT)
         replicas.settled()
         assert "leads" not in standby.text()
+    finally:
+        replicas.stop()
+
+
+@pytest.mark.kafka
+@pytest.mark.parametrize("seed", SEEDS)
+def test_whatever_befalls_producers_and_broker_no_record_is_one_too_many(tmp_path: Path, kafka, seed: int):
+    faults = random.Random(seed)
+    replicas = Replicas(tmp_path, f"kafka://{kafka.bootstrap}?session_timeout_ms=2000&timeout_ms=3000")
+    try:
+        replicas.start()
+        replicas.start()
+        for _ in range(FAULT_COUNT):
+            process = faults.choice(replicas.processes)
+            fault = faults.choice(["edit", "edit", "kill", "end", "stop", "stop", "broker"])
+            if fault == "kill":
+                process.kill()
+                replicas.replace(process)
+            elif fault == "end":
+                assert process.stop() == 0
+                replicas.replace(process)
+            elif fault == "stop":
+                process.send(signal.SIGSTOP)
+                replicas.edit()
+                time.sleep(faults.random() * 5)
+                process.send(signal.SIGCONT)
+            elif fault == "broker":
+                kafka.stop()
+                time.sleep(faults.random() * 5)
+                kafka.start()
+            replicas.edit()
+            time.sleep(faults.random())
+        replicas.settled()
     finally:
         replicas.stop()
