@@ -42,6 +42,8 @@ logger = logging.getLogger(__name__)
 BACKOFF_BASE_S = 0.5
 BACKOFF_CAP_S = 10.0
 MAX_TRANSACTION_BYTES = 4 << 20
+CATCH_UP_MS = 1000
+"""What another producer wrote within this time, this one's source may still have to say: it would take it back."""
 RECORD_OVERHEAD_BYTES = 4096
 """Room for key, headers and framing below the limit of a record."""
 
@@ -173,8 +175,11 @@ class _Producer:
         try:
             if not await lead.is_held():
                 return
+            published, written_ms = await self._read_back(log, writer)
+            fresh_ms = min(written_ms + CATCH_UP_MS - _now_ms(), CATCH_UP_MS)  # the log's clock may be ahead
+            if fresh_ms > 0:
+                await self.stand_by(asyncio.sleep(fresh_ms / 1000))
             self._turn_to("leads")
-            published = await self._read_back(log, writer)
             control = asyncio.create_task(self._follow_control(log, await self._read_control(log)))
             try:
                 units = self._publication.resume(published, _now_ms(), self._control.held.values())
@@ -291,24 +296,25 @@ class _Producer:
             logger.warning("producer %s: %s: %s: %s", self._options.view, note.code, place, note.message)
         self._notes = now
 
-    async def _read_back(self, log: Log, writer: Writer) -> list[Unit]:
+    async def _read_back(self, log: Log, writer: Writer) -> tuple[list[Unit], int]:
+        """Give the units in the log, and when the newest record was written; 0 for an empty log, which is begun."""
         published: dict[str, Unit] = {}
-        is_empty = True
+        written_ms = 0
         async for batch in log.read(self._units, (await log.ends(self._units)).start):
             for record in batch:
-                is_empty = False
+                written_ms = record.time_ms
                 if record.value is None:
                     published.pop(record.key, None)
                 elif record.key != GENESIS_KEY:
                     published[record.key] = self._readable(record.key, record.value)
-        if is_empty:
+        if not written_ms:
             genesis = Genesis(self._options.view, _now_ms(), secrets.token_hex(8))
             await writer.append(self._units, [NewRecord(GENESIS_KEY, encode(genesis))])
         if self._options.sealer is not None:
             for unit in published.values():
                 for resource in unit.resources:
                     self._options.sealer.remember(resource.body)
-        return list(published.values())
+        return list(published.values()), written_ms
 
     def _readable(self, key: str, value: bytes) -> Unit:
         try:

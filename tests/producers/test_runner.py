@@ -113,7 +113,8 @@ class Home:
 
 
 @pytest.fixture
-async def home(tmp_path: Path) -> Home:
+async def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    monkeypatch.setattr(runner, "CATCH_UP_MS", 0)
     home = Home(tmp_path)
     async with open_log(home.url) as log:
         await log.apply(view_specs("meshferry.", "v"))
@@ -287,6 +288,18 @@ async def test_a_standby_takes_over_and_writes_only_what_differs(home: Home, cap
     after = await home.records()
     assert after[:-1] == before
     assert tokens_in(after[-1]) == tokens_in(after[1]) != set()
+
+
+async def test_what_was_written_a_moment_ago_is_not_taken_back_by_who_has_not_heard_of_it(home: Home, monkeypatch):
+    monkeypatch.setattr(runner, "CATCH_UP_MS", 500)
+    old, new = complete(cluster("a")), complete(cluster("a", alt_stat_name="new"))
+    await home.produce(new)
+    before = await home.records()
+    late = home.options(old)
+    late.source.late, late.source.next = new, asyncio.Event()
+    asyncio.get_running_loop().call_later(0.1, late.source.next.set)
+    await asyncio.wait_for(runner.run(late), 10)
+    assert await home.records() == before
 
 
 async def test_a_leader_that_was_fenced_stands_by_and_leads_again(home: Home, caplog, monkeypatch):
