@@ -16,7 +16,7 @@ class LogUnreachableError(ConnectionError):
 
 
 class WriterFencedError(RuntimeError):
-    """A newer writer of the same name has taken over; this one must stop."""
+    """A newer writer of the same name has taken over; this one is finished."""
 
 
 class OffsetBelowStartError(LookupError):

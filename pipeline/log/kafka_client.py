@@ -115,7 +115,7 @@ async def explained(address: KafkaAddress, doing: str, *, timeout_s: float | Non
     except CONTRACT_ERRORS:
         raise
     except (errors.ProducerFenced, errors.InvalidProducerEpoch) as error:
-        raise WriterFencedError(f"{doing}: a newer one has taken over; stop this one") from error
+        raise WriterFencedError(f"{doing}: a newer one has taken over") from error
     except (errors.UnknownTopicOrPartitionError, errors.InvalidTopicError) as error:
         raise no_such_topic(doing) from error
     except (errors.MessageSizeTooLargeError, errors.RecordListTooLargeError) as error:
