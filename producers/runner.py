@@ -139,7 +139,7 @@ class _Producer:
         self._has_approvals = asyncio.Event()
         self._getting: asyncio.Task[Changes | Exception | _Ended] | None = None
         self._notes: frozenset[Note] = frozenset()
-        self._name = f"meshferry-producer-{options.view}"
+        self._name = f"{options.prefix}{options.view}.producer"
         self._role = ""
         self._has_ended = False
         self._is_done = False

@@ -109,7 +109,7 @@ class Worker:
     async def _begin(self, log: Log, bundles: str, view: str) -> None:
         if await _has_records(log, bundles):
             return
-        writer = await log.writer(f"meshferry-genesis-{view}")
+        writer = await log.writer(f"{bundles}.genesis")
         try:
             if not await _has_records(log, bundles):  # opening the writer has fenced whoever else was about to
                 genesis = Genesis(view, time.time_ns() // 1_000_000, secrets.token_hex(8))

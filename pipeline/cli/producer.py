@@ -17,7 +17,7 @@ from pipeline.settings import GuardSettings, Settings, SettingsError, ViewSettin
 from pipeline.version import build_version
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from pipeline.cli.supervisor import Run
     from pipeline.key_directory import SealKeys
@@ -73,7 +73,7 @@ class _Producer:
         """
         self._settings = settings
         self._only = only
-        self._new_log = _log_source(settings)
+        self._log = configured_log(settings)
         self._keys = seal_keys(settings.seal)
         self._supervisor = Supervisor("producer", self._prepare)
 
@@ -96,7 +96,7 @@ class _Producer:
     def _prepare(self, view: str) -> Run:
         from producers.runner import run as run_producer  # noqa: PLC0415 - loaded by this role only
 
-        options = producer_options(self._settings, view, self._new_log(), self._keys)
+        options = producer_options(self._settings, view, self._log, self._keys)
         return lambda started: run_producer(replace(options, started=started))
 
     async def _follow(self, path: str, watch: SettingsWatch) -> None:
@@ -142,21 +142,6 @@ def _described(reload: Reload) -> str:
     changed = {"started": reload.start, "stopped": reload.stop, "begun anew": reload.restart}
     parts = [f"{word} {', '.join(sorted(views))}" for word, views in changed.items() if views]
     return ", ".join([*parts, f"{len(reload.unchanged)} unchanged"])
-
-
-def _log_source(settings: Settings) -> Callable[[], Log]:
-    """Give what makes the log of a view.
-
-    The embedded log is one file, whose watch for changes is shared; on Kafka a view that reconnects must not take the
-    others' writers with it.
-
-    Raises:
-        SettingsError: no log is named, or by something that is no URL of a log.
-    """
-    log = configured_log(settings)
-    if settings.log.url.startswith("sqlite:"):
-        return lambda: log
-    return lambda: configured_log(settings)
 
 
 def producer_options(settings: Settings, view: str, log: Log, keys: SealKeys) -> ProducerOptions:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pipeline.backoff import Backoff
 from pipeline.cli.exit_code import exit_code_of, message_of
-from pipeline.log import WriterFencedError
 from pipeline.settings import SettingsError
 
 if TYPE_CHECKING:
@@ -94,8 +93,6 @@ class Supervisor:
                 self._through.add(view)
             except Exception as error:  # noqa: BLE001 - whatever it is, it is this view's alone
                 self._failures[view] = error
-                if isinstance(error, WriterFencedError):
-                    self._through.add(view)  # trying again would take the view back from whoever has it now
             self._look()
             if view in self._failures:
                 await self._wait(view, backoff)

@@ -308,12 +308,12 @@ async def test_a_leader_that_was_fenced_stands_by_and_leads_again(home: Home, ca
     async with following(home) as written, running(options):
         assert await keys_of(written, 3) == ["@genesis", "cluster/a", "view"]
         async with open_log(home.url) as log:
-            usurper = await log.writer("meshferry-producer-v")
+            usurper = await log.writer("meshferry.v.producer")
             await usurper.append(UNITS, [NewRecord("cluster/a", None)])
             assert await keys_of(written, 1) == ["cluster/a"]
         options.source.next.set()
         assert await keys_of(written, 1) == ["cluster/late"]
-    assert "producer v: deposed: writer meshferry-producer-v: taken over by process" in caplog.text
+    assert "producer v: deposed: writer meshferry.v.producer: taken over by process" in caplog.text
     assert [record.key for record in await home.records()][3:] == ["cluster/a", "cluster/late"]
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.cli import supervisor as module
 from pipeline.cli.supervisor import Supervisor
-from pipeline.log import BrokenTopicError, WriterFencedError
+from pipeline.log import BrokenTopicError
 from pipeline.settings import SettingsError
 
 if TYPE_CHECKING:
@@ -132,24 +132,6 @@ async def test_settings_are_tried_again_only_by_a_reload(views: Views, caplog):
     views.supervisor.start(["a"])
     await views.until("a", 2)
     assert views.supervisor.failing == frozenset()
-
-
-async def test_a_view_that_was_taken_over_is_not_taken_back(views: Views, caplog):
-    views.errors = {"a": WriterFencedError("taken over")}
-    views.supervisor.start(["a", "b"])
-    assert await views.goes_on()
-    assert views.attempts["a"] == 1
-    assert "producer a: taken over" in caplog.text
-
-
-async def test_the_process_ends_when_every_view_was_taken_over(views: Views):
-    views.supervisor.start(["b"])
-    await views.until("b", 1)
-    await views.supervisor.stop(["b"])
-    views.errors = {"a": WriterFencedError("taken over")}
-    views.supervisor.start(["a"])
-    with pytest.raises(WriterFencedError):
-        await views.ended()
 
 
 async def test_sources_that_end_end_the_process(views: Views):
