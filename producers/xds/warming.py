@@ -76,12 +76,8 @@ class Warming:
 
     def drop(self, key: Key) -> None:
         """Forget a resource that the control plane no longer has."""
-        type_url, name = key
-        before = self.accepted[type_url].pop(name, None)
+        before = self._forget(key)
         if before is not None:
-            if type_url == xds.VIRTUAL_HOST:
-                self._heads.replace(name, frozenset())
-            self._unpublished[key] = None
             self._release(before)
 
     def needed(self, type_url: str) -> set[str]:
@@ -152,21 +148,25 @@ class Warming:
         return found
 
     def _warm(self) -> list[Key]:
-        return [key for key in self._unpublished if self._is_warm(key)]
+        """Give the changes that wait for nothing, nor bring in for the first time what does; one step per reference."""
+        cold: set[Key] = set()
+        users: dict[Key, list[Key]] = defaultdict(list)
+        for key in self._unpublished:
+            entry = self.accepted[key[0]].get(key[1])
+            for reference in entry.references if entry is not None else ():
+                if reference in self.pending:
+                    cold.add(key)
+                for used in filter(self._is_new, self._covered(reference)):
+                    users[used].append(key)
+        waiting = list(cold)
+        while waiting:
+            held_up = [key for key in users[waiting.pop()] if key not in cold]
+            cold.update(held_up)
+            waiting += held_up
+        return [key for key in self._unpublished if key not in cold]
 
-    def _is_warm(self, key: Key, above: frozenset[Key] = frozenset()) -> bool:
-        """Nothing it names is awaited, nor by anything that those would bring in for the first time."""
-        entry = self.accepted[key[0]].get(key[1])
-        if entry is None or not entry.references:
-            return True
-        if not self.pending.isdisjoint(entry.references):
-            return False
-        above |= {key}
-        return all(self._can_serve(used, above) for reference in entry.references for used in self._covered(reference))
-
-    def _can_serve(self, key: Key, above: frozenset[Key]) -> bool:
-        is_old = key not in self._unpublished or self._published(key) is not None
-        return is_old or key in above or self._is_warm(key, above)
+    def _is_new(self, key: Key) -> bool:
+        return key in self._unpublished and self._published(key) is None
 
     def _covered(self, reference: Key) -> list[Key]:
         """Give the accepted resources that a reference stands for: one by its name, all of a set, or those below."""
@@ -204,19 +204,30 @@ class Warming:
                 self.pending.add(key)
 
     def _release(self, entry: Entry) -> None:
-        for key in entry.references:
-            self._reference_counts[key] -= 1
-            if not self._reference_counts[key]:
-                del self._reference_counts[key]
-                self.named[key[0]].discard(key[1])
-                self.pending.discard(key)
-                self._drop_unnamed(key)
+        """Count what an entry names once less; what nobody names any more goes, and so on from there."""
+        waiting = [entry]
+        while waiting:
+            for key in waiting.pop().references:
+                self._reference_counts[key] -= 1
+                if not self._reference_counts[key]:
+                    del self._reference_counts[key]
+                    self.named[key[0]].discard(key[1])
+                    self.pending.discard(key)
+                    waiting += self._forget_unnamed(key)
 
-    def _drop_unnamed(self, reference: Key) -> None:
+    def _forget_unnamed(self, reference: Key) -> list[Entry]:
         interest = Interest(reference[0], self.named[reference[0]])
-        for key in self._covered(reference):
-            if not interest.keys(key[1]):
-                self.drop(key)
+        unnamed = [key for key in self._covered(reference) if not interest.keys(key[1])]
+        return [entry for key in unnamed if (entry := self._forget(key)) is not None]
+
+    def _forget(self, key: Key) -> Entry | None:
+        type_url, name = key
+        entry = self.accepted[type_url].pop(name, None)
+        if entry is not None:
+            self._unpublished[key] = None
+            if type_url == xds.VIRTUAL_HOST:
+                self._heads.replace(name, frozenset())
+        return entry
 
 
 def _digest(entry: Entry | None) -> bytes | None:

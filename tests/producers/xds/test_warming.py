@@ -132,6 +132,31 @@ def test_virtual_hosts_end_with_the_last_one_that_names_them(warming):
     assert not warming.published[VHDS]
 
 
+def test_a_long_chain_of_names_becomes_warm_and_goes_without_using_up_the_stack(warming):
+    """A discovered filter may name another; however many do, they must not bring us down."""
+    length = 3_000
+    warming.accept((LDS, "l"), entry("l", (RDS, "0")))
+    for index in range(length):
+        warming.accept((RDS, f"{index}"), entry(f"{index}", (RDS, f"{index + 1}")))
+    warming.settle((RDS, f"{length}"))
+    assert len(published(warming)) == length + 1
+    warming.drop((LDS, "l"))
+    assert len(published(warming)) == length + 1
+    assert not warming.accepted[RDS]
+    assert not warming.named[RDS]
+
+
+def test_what_many_paths_lead_to_is_looked_at_once(warming):
+    """Each level doubles the number of paths."""
+    warming.accept((LDS, "l"), entry("l", (RDS, "a0")))
+    levels = 60
+    for level in range(levels):
+        below = ((RDS, f"a{level + 1}"), (RDS, f"b{level + 1}")) if level < levels - 1 else ()
+        for side in "ab":
+            warming.accept((RDS, f"{side}{level}"), entry(f"{side}{level}", *below))
+    assert len(published(warming)) == 1 + 2 * levels
+
+
 NAMES = st.sampled_from("abc")
 STEPS = st.lists(
     st.one_of(
