@@ -40,6 +40,12 @@ UPSTREAM_TLS_CONTEXT = TYPE_URL_PREFIX + "envoy.extensions.transport_sockets.tls
 
 SENSITIVE_OPTION = 76569463  # udpa.annotations.sensitive, an extension of google.protobuf.FieldOptions
 
+MAX_DEPTH = 100
+"""How deep messages may stand in each other: protobuf's own limit, here counted through every Any too.
+
+A limit of our own refuses the same messages wherever it is asked, and leaves room on Python's stack for those that are
+put together from several."""
+
 
 class UnknownTypeError(ValueError):
     """No message of that type is in the descriptor set."""
@@ -166,27 +172,36 @@ def canonical_bytes(message: Message) -> bytes:
 
     Map entries are ordered and every Any whose type is known is parsed and serialised again the same way, at any
     depth. The message itself is not changed.
+
+    Raises:
+        RecursionError: more than MAX_DEPTH messages stand in each other.
     """
+    return _canonical_bytes(message, MAX_DEPTH)
+
+
+def _canonical_bytes(message: Message, levels: int) -> bytes:
     if not _may_hold_any(message.DESCRIPTOR.full_name):
         return bytes(message.SerializeToString(deterministic=True))
     copy = type(message)()
     copy.CopyFrom(message)
-    _canonicalise(copy)
+    _canonicalise(copy, levels)
     return bytes(copy.SerializeToString(deterministic=True))
 
 
-def _canonicalise(message: Message) -> None:
+def _canonicalise(message: Message, levels: int) -> None:
+    if not levels:
+        raise RecursionError(f"more than {MAX_DEPTH} messages in each other")
     if message.DESCRIPTOR.full_name == "google.protobuf.Any":
         inner = unpack(message)
         if inner is not None:
-            message.value = canonical_bytes(inner)
+            message.value = _canonical_bytes(inner, levels - 1)
         return
     holders = _fields_holding_any(message.DESCRIPTOR.full_name)
     for field, value in message.ListFields():
         if field.number not in holders:
             continue
         for child in _children(field, value):
-            _canonicalise(child)
+            _canonicalise(child, levels - 1)
 
 
 def _children(field: FieldDescriptor, value: Any) -> list[Message]:
