@@ -148,8 +148,9 @@ def _named(row: Reference, message: xds.Message) -> Iterator[Key]:
         return
     if row.config_source and not _is_this_stream(message, row.config_source):
         return
-    found = next(filter(None, (_names_at(message, path.split(".")) for path in row.names)), [row.constant])
-    yield from ((row.type_url, name) for name in found if name)
+    found = next(filter(None, (_names_at(message, path.split(".")) for path in row.names)), [])
+    names = [name for name in found if name != WILDCARD] if row.names else [row.constant]
+    yield from ((row.type_url, name) for name in names)
 
 
 def _is_this_stream(message: xds.Message, path: str) -> bool:

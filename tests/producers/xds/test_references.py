@@ -45,6 +45,13 @@ def test_a_cluster_of_type_eds_refers_to_its_endpoints_by_service_name_or_its_ow
     assert references_of(cluster("a", "svc")) == {(xds.CLUSTER_LOAD_ASSIGNMENT, "svc")}
 
 
+def test_a_name_that_would_mean_everything_is_never_asked_for():
+    """Nothing would tell its resource from all the others, which would come with it and never go."""
+    assert references_of(cluster("*")) == frozenset()
+    assert references_of(cluster("a", "*")) == frozenset()
+    assert references_of(listener("l", "*", default_routes="r")) == {(xds.ROUTE_CONFIGURATION, "r")}
+
+
 def test_a_cluster_of_another_type_does_not():
     static = cluster("a")
     static.type = 0
