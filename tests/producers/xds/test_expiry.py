@@ -43,3 +43,13 @@ def test_timers_of_ttls_are_told_from_others_until_they_are_over(expiry):
     assert not expiry.knows(2)
     expiry.expired(1)
     assert not expiry.knows(1)
+
+
+def test_a_timer_that_nothing_depends_on_any_more_keeps_nothing(expiry):
+    """Heartbeats come for as long as the control plane lives, and a TTL may be a year."""
+    for serial in range(1, 1000):
+        expiry.start(serial, [A, B])
+    assert [serial for serial in range(1, 1000) if expiry.knows(serial)] == [999]
+    expiry.renewed(xds.CLUSTER, {"a": None, "b": None})
+    assert not expiry.knows(999)
+    assert expiry.expired(999) == []
