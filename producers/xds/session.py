@@ -90,7 +90,7 @@ class Session(ABC, Generic[_S]):
         self._awaited: dict[Key, int] = {}
         self._expiry = Expiry()
         self._delivery = Delivery(self._subscriptions, self._warming, source)
-        self._report = Report(source)
+        self._report = Report(source, self._subscriptions)
 
     # What the variants do each in their way
 
@@ -306,7 +306,10 @@ class Session(ABC, Generic[_S]):
 
     def _miss(self, keys: list[Key], serial: int) -> list[Command]:
         """Treat names that stayed silent as absent; an answer that comes later revives them."""
-        silent = [key for key in keys if self._awaited.get(key) == serial and self._is_silent(key)]
+        over = [key for key in keys if self._awaited.get(key) == serial]
+        for key in over:
+            del self._awaited[key]
+        silent = [key for key in over if self._is_silent(key)]
         if not silent:
             return []
         if narrower := self._narrow(silent):
