@@ -3,7 +3,8 @@
 Replicas of a control plane may disagree for a while, and a client that is moved between them sees their contents in
 turn (control-planes.md section 6). The third change of A, B, A, B is not taken over; neither are later ones, until
 there was no change for the hold-down time; then the last content counts. A content that was not seen before is a
-change like any other and passes.
+change like any other and passes. So does what comes back after it was taken away: what is new may refer to it (law 1),
+and a resource that comes and goes stays.
 """
 
 from __future__ import annotations
@@ -79,7 +80,8 @@ class HoldDown:
                     self._trails[key] = trail
                 continue
             self._trails[key] = trail
-            if not self._flaps(trail, replacement, time_ms):
+            flaps = self._flaps(trail, replacement, time_ms)
+            if not flaps or _adds(replacement, get):
                 trail.pending = None
                 self._flapping.pop(key, None)
                 passing.append(replacement)
@@ -144,6 +146,10 @@ class HoldDown:
             if trail.pending is not None:
                 released.append(trail.pending)
         return released
+
+
+def _adds(replacement: Replacement, get: Callable[[str, str], Entry | None]) -> bool:
+    return replacement.entry is not None and get(*replacement.key) is None
 
 
 def _content(entry: Entry | None) -> bytes:
