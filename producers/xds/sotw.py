@@ -32,7 +32,8 @@ class SotWSubscription(Subscription):
     """Rules for requests of one type (control-planes.md sections 5.1 to 5.4).
 
     Attributes:
-        version_info: of the last response that was accepted whole; survives the stream (section 5.3).
+        version_info: of the last response that was accepted whole; survives the stream (section 5.3), but not the end
+            of interest: the Java control plane is silent to whoever claims to hold its version (section 6).
         is_unanswered: nothing has come since other names were asked for.
         left_out: names that are not asked for until something comes, because their like may be what keeps it away.
     """
@@ -96,6 +97,8 @@ class SotWSubscription(Subscription):
         if self._error_detail:
             request.error_detail.code = INVALID_ARGUMENT
             request.error_detail.message = self._error_detail
+        if not self.rule.is_wildcard and not names:
+            self.version_info = ""
         self.is_unanswered = self.is_unanswered or not self.is_requested or names != self.requested
         self.is_requested = True
         self.requested = frozenset(names)
@@ -117,8 +120,14 @@ class SotWSession(Session[SotWSubscription]):
         )
 
     def _due(self, subscription: SotWSubscription, names: AbstractSet[str]) -> list[xds.Message]:
+        """Give the request that is due; the first of a stream claims no version while something was never answered."""
+        if not subscription.is_requested and self._is_awaited(subscription.rule.type_url, names):
+            subscription.version_info = ""
         request = subscription.next_request(names)
         return [] if request is None else [request]
+
+    def _is_awaited(self, type_url: str, names: AbstractSet[str]) -> bool:
+        return any((type_url, name) in self._warming.pending for name in names or ALL)
 
     def _names(self, subscription: SotWSubscription) -> AbstractSet[str]:
         return super()._names(subscription) - subscription.left_out

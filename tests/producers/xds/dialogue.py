@@ -187,6 +187,10 @@ class Dialogue:
         response = DISCOVERY_RESPONSE(type_url=type_url, version_info=version, nonce=nonce, resources=packed)
         return self._tell(ResponseReceived(response))
 
+    def receive(self, response):
+        """Let a response come that is made already."""
+        return self._tell(ResponseReceived(response))
+
     def serve(self, short, *resources, version="1"):
         """Answer with what the control plane has: all clusters and listeners, or some of what is asked for by name."""
         return self.respond(short, *resources, version=version)
