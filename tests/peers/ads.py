@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 METHODS = {"StreamAggregatedResources": SotWStream, "DeltaAggregatedResources": DeltaStream}
 NAME_FIELDS = {xds.CLUSTER_LOAD_ASSIGNMENT: "cluster_name"}
+LEAVING_S = 5.0
 
 
 def build(type_url, data):
@@ -57,6 +58,7 @@ class ADSPeer:
         self._packed: dict[int, tuple[object, object, str]] = {}
         self._nonces = count(1)
         self._server: grpc.aio.Server | None = None
+        self._leaving: asyncio.Future[None] | None = None
         self._recorded = asyncio.Condition()
         self._notices: set[asyncio.Task[None]] = set()
 
@@ -83,6 +85,15 @@ class ADSPeer:
             await self._server.stop(None)
             self._server = None
             self.streams.clear()
+        if self._leaving is not None:
+            await self._leaving
+
+    async def go_away(self) -> None:
+        """Tell the clients to go, as at the age limit of a connection; their streams go on, and new ones are taken."""
+        leaving = self._server
+        self._leaving = asyncio.ensure_future(leaving.stop(LEAVING_S))
+        await asyncio.sleep(0)  # it stops to listen before it waits for its streams
+        await self.start()
 
     def _serving(self, kind: type[Stream]):
         async def serve(_requests, context) -> None:

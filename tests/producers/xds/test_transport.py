@@ -287,29 +287,12 @@ async def test_an_unreachable_control_plane_is_stood_in_for_and_returned_to(peer
     await stand_in.stop()
 
 
-async def test_a_stream_of_the_greatest_age_is_opened_again_without_a_problem(peer, follow):
-    follower = follow(peer.address, lifetime=Lifetime(max_age_s=0.4))
-    await peer.until(lambda: len(peer.metadata) >= 3)
-    assert not follower.problems
-    assert len(follower.changes) == 1
-
-
 async def test_a_silent_stream_is_opened_again_and_the_ages_are_told(peer, follow):
     follower = follow(peer.address, lifetime=Lifetime(max_silence_s=0.5))
     await follower.until(lambda: follower.problems)
     assert "nothing was heard for 0.5 s; last answers: Cluster " in follower.told()[0]
     await peer.until(lambda: len(peer.metadata) >= 2)
     assert set(follower.source.ages_s()) == set(peer.resources)
-
-
-@pytest.mark.parametrize("code", [grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.UNAVAILABLE])
-async def test_a_control_plane_that_limits_streams_is_asked_ever_more_rarely(peer, follow, code):
-    peer.refuses = code
-    delays = []
-    follower = follow(peer.address, jitter=lambda: delays.append(1) or 0.02)
-    await peer.until(lambda: len(peer.metadata) >= 4)
-    assert len(delays) >= 3  # one wait before each attempt but the first
-    assert len(follower.problems) == 1
 
 
 def test_a_list_of_control_planes_headers_and_a_profile_are_taken_from_settings():
