@@ -53,6 +53,8 @@ class HoldDown:
         self._trails: dict[ResourceKey, _Trail] = {}
         """In the order of the last change."""
         self._flapping: dict[ResourceKey, _Trail] = {}
+        self._removals: dict[ResourceKey, Replacement] = {}
+        """Wait for the last of what flaps: that may still refer to them (law 1)."""
 
     def admit(
         self,
@@ -68,9 +70,11 @@ class HoldDown:
             time_ms: the present.
         """
         self._forget_quiet(time_ms)
-        passing, problems = [], []
+        passing: list[Replacement] = []
+        problems: list[SourceProblem] = []
         for replacement in replacements:
             key = replacement.key
+            self._removals.pop(key, None)
             trail = self._trails.pop(key, None) or _Trail(_content(get(*key)), time_ms)
             was_held = trail.pending is not None
             if _content(replacement.entry) == trail.last:
@@ -91,7 +95,9 @@ class HoldDown:
                 trail.since_ms = time_ms
                 self._flapping[key] = trail
                 problems.append(_problem(key, self._limits))
-        return passing, problems
+        self._removals |= {replacement.key: replacement for replacement in passing if replacement.entry is None}
+        passing = [replacement for replacement in passing if replacement.entry is not None]
+        return passing + self._waited(), problems
 
     def due_ms(self) -> int | None:
         """Tell when the next resource will have been quiet for long enough."""
@@ -145,7 +151,14 @@ class HoldDown:
             self._trails.pop(key, None)
             if trail.pending is not None:
                 released.append(trail.pending)
-        return released
+        return released + self._waited()
+
+    def _waited(self) -> list[Replacement]:
+        """Give the removals, once nothing flaps."""
+        if self._flapping:
+            return []
+        waited, self._removals = list(self._removals.values()), {}
+        return waited
 
 
 def _adds(replacement: Replacement, get: Callable[[str, str], Entry | None]) -> bool:

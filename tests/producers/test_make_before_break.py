@@ -23,8 +23,8 @@ from tests.producers.xds.plane import Plan, Plane
 from tests.producers.xds.watcher import Watcher
 
 DIALOGUES = 400
-STEP_MS = 20_000
-"""Further apart than the window of the hold-down: what it keeps back of a resource that flaps is no part of this."""
+STEP_MS = 2_000
+"""Within the window of the hold-down, so that resources flap too."""
 KINDS = {xds.CLUSTER: UnitKind.CLUSTER, xds.SECRET: UnitKind.SECRET}
 
 
