@@ -72,7 +72,6 @@ def _file_names() -> list[str]:
     return [file.name for file in files_of_set]
 
 
-@cache
 def message_class(full_name: str) -> type[Message]:
     """Give the class of a message by its full proto name or type URL.
 
@@ -82,7 +81,12 @@ def message_class(full_name: str) -> type[Message]:
     Raises:
         UnknownTypeError: the name is not in the pool.
     """
-    name = full_name.rpartition("/")[2]
+    return _message_class(full_name.rpartition("/")[2])
+
+
+@cache
+def _message_class(name: str) -> type[Message]:
+    """Remembered by the bare name: what stands before the slash is the sender's, and there is no end of it."""
     try:
         return message_factory.GetMessageClass(pool().FindMessageTypeByName(name))
     except KeyError:

@@ -91,12 +91,9 @@ def test_an_any_of_a_well_known_type_without_its_value_does_not_fit():
 
 def test_all_classes_can_be_made_at_once():
     xds.make_classes()
-    assert xds.message_class.cache_info().currsize > 2000
     assert xds.message_class("google.protobuf.Duration") is type(xds.message_class(xds.CLUSTER)().connect_timeout)
     assert xds.message_class("google.protobuf.Duration") is not duration_pb2.Duration
-    made = xds.message_class.cache_info().currsize
-    xds.make_classes()
-    assert xds.message_class.cache_info().currsize == made
+    assert xds.message_class(f"any.prefix/{xds.CLUSTER.rpartition('/')[2]}") is xds.message_class(xds.CLUSTER)
 
 
 def any_in_any(depth: int):
