@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Final, NamedTuple
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 DEFAULT_PORT: Final = 9092
 PASSWORD_VARIABLE: Final = "MESHFERRY_KAFKA_PASSWORD"  # noqa: S105 - the name of the variable, not a password
@@ -57,13 +57,15 @@ def parse_kafka_url(url: str) -> KafkaAddress:
     Raises:
         ValueError: one line with what is wrong and what to write; never with the URL itself, it may hold a secret.
     """
-    parts = urlsplit(url)
-    if "@" in parts.netloc:
+    # Several hosts are no authority of RFC 3986: newer versions of urlsplit refuse them where one is an IPv6 address.
+    rest, _, query = url.partition("://")[2].partition("?")
+    hosts, _, path = rest.partition("/")
+    if "@" in hosts:
         raise ValueError(f"log URL: {_NO_PASSWORD}, and username=NAME")
-    if parts.path.strip("/") or parts.fragment or not parts.netloc:
+    if path.strip("/") or "#" in rest or "#" in query or not hosts:
         raise ValueError("log URL: write kafka://host:9092,host2:9092?option=value, without a path")
-    options = _parse_options(parts.query)
-    bootstrap = tuple(_host_port(text) for text in parts.netloc.split(","))
+    options = _parse_options(query)
+    bootstrap = tuple(_host_port(text) for text in hosts.split(","))
     timeout_ms = _milliseconds(options, "timeout_ms", 10_000)
     session_timeout_ms = _milliseconds(options, "session_timeout_ms", 6_000)
     return _checked(KafkaAddress(bootstrap, timeout_ms=timeout_ms, session_timeout_ms=session_timeout_ms, **options))
