@@ -34,8 +34,9 @@ fidelity: .venv/dev.stamp ## compare the translation of SEEDS=N random configura
 golden: .venv/dev.stamp ## rewrite the wanted half of every golden case; read the diff
 	$(BIN)/python -m tests.golden.rewrite
 
-corpus: .venv/dev.stamp ## translate every configuration in CORPUS=DIR and print a table per control plane
+corpus: .venv/dev.stamp ## translate and replay every configuration in CORPUS=DIR and print a table per control plane
 	$(BIN)/python -m tests.corpus.report $(CORPUS)
+	$(BIN)/python -m tests.corpus.replay $(CORPUS)
 
 bench: .venv/dev.stamp ## latency and etcd figures beside their budgets and peers
 	$(BIN)/python -m bench.latency

@@ -1,9 +1,10 @@
 """What the producer costs: a view as large as an istiod's, and many views in one process.
 
-`python -m bench.ingest [--views N]`. The control plane (bench/ingest_peer.py) and the producer are processes of their
-own; the log is the embedded one. The first sync counts from the start of the producer's process to its last unit in
-the log. The peer column is one Envoy on the same view: what each node pays without meshferry. What is counted as CPU is
-all that a step made the process use until it was quiet again.
+`python -m bench.ingest [--variant sotw|delta|both] [--views N]`. The control plane (bench/ingest_peer.py) and the
+producer are processes of their own; the log is the embedded one. The first sync counts from the start of the producer's
+process to its last unit in the log. The peer column is one Envoy on the same view: what each node pays without
+meshferry. What is counted as CPU is all that a step made the process use until it was quiet again. With delta the steps
+begin once the session takes the first answers for everything there is, which is `confirmation_ms` after they came.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from bench.process import Server
 from bench.table import Figure, print_figures
 from pipeline.log import open_log
 from pipeline.topics import view_specs
+from producers.xds.session import Timing
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -75,11 +77,11 @@ class Peer:
 class Producer:
     """The producer in its process, and the log beside it."""
 
-    def __init__(self, folder: Path, peer: Peer, views: list[str]) -> None:
+    def __init__(self, folder: Path, peer: Peer, views: list[str], variant: str) -> None:
         self._views = views
         self._url = f"sqlite://{folder}/log.db"
         self._folder = folder
-        source = {"xds": {"server": f"127.0.0.1:{peer.port}", "node_id": "bench"}}
+        source = {"xds": {"server": f"127.0.0.1:{peer.port}", "node_id": "bench", "variant": variant}}
         settings = {
             "log": {"url": self._url},
             "views": {view: {"source": source} for view in views},
@@ -135,6 +137,7 @@ class Cost:
 
     sync_s: float = 0.0
     sync_cpu_s: float = 0.0
+    confirm_cpu_ms: float = 0.0
     record_count: int = 0
     resend_cpu_ms: float = 0.0
     resend_records: int = 0
@@ -143,10 +146,18 @@ class Cost:
     rss_bytes: int = 0
 
 
-async def steps(server: Server, peer: Peer, cost: Cost, producer: Producer | None) -> None:
+async def confirmed(variant: str) -> None:
+    """Wait until nothing is in doubt any more."""
+    if variant == "delta":
+        await asyncio.sleep(Timing().confirmation_ms / 1000 + QUIET_S)
+
+
+async def steps(server: Server, peer: Peer, cost: Cost, producer: Producer | None, variant: str) -> None:
     """Push the same again, then single endpoints."""
+    cost.sync_cpu_s = await quiet_cpu_s(server)
+    await confirmed(variant)
     before = await quiet_cpu_s(server)
-    cost.sync_cpu_s = before
+    cost.confirm_cpu_ms = (before - cost.sync_cpu_s) * 1000
     counts = [0 if producer is None else await producer.record_count()]
     await asyncio.to_thread(peer.say, "resend")
     after = await quiet_cpu_s(server)
@@ -162,14 +173,14 @@ async def steps(server: Server, peer: Peer, cost: Cost, producer: Producer | Non
     cost.rss_bytes = server.rss_bytes()
 
 
-async def large_view(peer: Peer) -> Cost:
+async def large_view(peer: Peer, variant: str) -> Cost:
     """Measure the producer."""
     with tempfile.TemporaryDirectory(prefix="meshferry-bench-") as name:
         cost = Cost()
-        producer = Producer(Path(name), peer, ["bench"])
+        producer = Producer(Path(name), peer, ["bench"], variant)
         server, cost.sync_s = await producer.start()
         try:
-            await steps(server, peer, cost, producer)
+            await steps(server, peer, cost, producer, variant)
         finally:
             server.stop()
         return cost
@@ -182,7 +193,7 @@ def find_envoy() -> Path | None:
     return next((path for folder in folders if (path := Path(folder) / "_bin" / "envoy").exists()), None)
 
 
-async def envoy_on(peer: Peer) -> Cost | None:
+async def envoy_on(peer: Peer, variant: str) -> Cost | None:
     """Measure one Envoy on the same view; None where there is no binary."""
     envoy = find_envoy()
     if envoy is None:
@@ -201,7 +212,8 @@ async def envoy_on(peer: Peer) -> Cost | None:
             "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
         },
     }
-    grpc = {"api_type": "GRPC", "transport_api_version": "V3", "grpc_services": [service]}
+    api_type = "DELTA_GRPC" if variant == "delta" else "GRPC"
+    grpc = {"api_type": api_type, "transport_api_version": "V3", "grpc_services": [service]}
     bootstrap = {
         "node": {"id": "bench", "cluster": "bench"},
         "dynamic_resources": {"ads_config": grpc, "lds_config": ads, "cds_config": ads},
@@ -215,18 +227,19 @@ async def envoy_on(peer: Peer) -> Cost | None:
         server = Server(command, None, Path(name) / "envoy.log")
         try:
             await asyncio.sleep(QUIET_S)
-            await steps(server, peer, cost, None)
+            await steps(server, peer, cost, None, variant)
         finally:
             server.stop()
         return cost
 
 
-async def many_views(view_count: int) -> tuple[float, float, int]:
+async def many_views(view_count: int, variant: str) -> tuple[float, float, int]:
     """Give seconds until all are in sync, the idle share of a core, and the resident bytes."""
     with Peer(SMALL_CLUSTER_COUNT) as peer, tempfile.TemporaryDirectory(prefix="meshferry-bench-") as name:
-        producer = Producer(Path(name), peer, [f"v{number}" for number in range(view_count)])
+        producer = Producer(Path(name), peer, [f"v{number}" for number in range(view_count)], variant)
         server, sync_s = await producer.start()
         try:
+            await confirmed(variant)
             before = await quiet_cpu_s(server)
             await asyncio.sleep(IDLE_S)
             return sync_s, (server.cpu_s() - before) / IDLE_S, server.rss_bytes()
@@ -241,7 +254,7 @@ def large_figures(cost: Cost, envoy: Cost | None) -> list[Figure]:
         return "-" if envoy is None else text
 
     other = envoy or Cost()
-    records = f"{cost.record_count:,} records, {cost.sync_cpu_s:.1f} s CPU"
+    records = f"{cost.record_count:,} records, {cost.sync_cpu_s:.1f} s CPU, {cost.confirm_cpu_ms:.0f} ms later on"
     return [
         Figure(
             f"first sync ({records})",
@@ -274,15 +287,15 @@ def large_figures(cost: Cost, envoy: Cost | None) -> list[Figure]:
     ]
 
 
-async def run(view_count: int) -> None:
-    """Measure and print."""
+async def run(variant: str, view_count: int) -> None:
+    """Measure one variant and print."""
     with Peer(CLUSTER_COUNT) as peer:
-        size = f"{peer.rds_bytes / 1e6:.1f} MB RDS"
-        figures = large_figures(await large_view(peer), await envoy_on(peer))
-    print_figures(f"A view of 1,000 services ({CLUSTER_COUNT:,} clusters, 110 listeners, {size}) beside Envoy", figures)
+        size = f"{CLUSTER_COUNT:,} clusters, 110 listeners, {peer.rds_bytes / 1e6:.1f} MB RDS"
+        figures = large_figures(await large_view(peer, variant), await envoy_on(peer, variant))
+    print_figures(f"{variant}: a view of 1,000 services ({size}) beside Envoy", figures)
     if view_count:
-        sync_s, idle, rss_bytes = await many_views(view_count)
-        title = f"{view_count} views of {SMALL_CLUSTER_COUNT} clusters in one producer"
+        sync_s, idle, rss_bytes = await many_views(view_count, variant)
+        title = f"{variant}: {view_count} views of {SMALL_CLUSTER_COUNT} clusters in one producer"
         figures = [
             Figure("all in sync", f"{sync_s:.1f} s", "-", "<= 20 s", sync_s <= 20),
             Figure("idle CPU", f"{idle:.1%}", "-", "< 2 %", idle < 0.02),
@@ -294,8 +307,11 @@ async def run(view_count: int) -> None:
 def main() -> None:
     """Parse the arguments, run."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--variant", choices=("sotw", "delta", "both"), default="both")
     parser.add_argument("--views", type=int, default=200, help="0 leaves the many views out")
-    asyncio.run(run(parser.parse_args().views))
+    options = parser.parse_args()
+    for variant in ("sotw", "delta") if options.variant == "both" else (options.variant,):
+        asyncio.run(run(variant, options.views))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from schemas import xds
-from tests.peers.ads import RESPONSE, ADSPeer
+from tests.peers.ads import ADSPeer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -198,13 +198,7 @@ class Control:
         elif command == "endpoint":
             self._turn += 1
             changed = endpoints(self._names[int(argument) % len(self._names)], 10000 + self._turn)
-            response = RESPONSE(
-                type_url=xds.CLUSTER_LOAD_ASSIGNMENT,
-                version_info=f"e{self._turn}",
-                nonce=f"e{self._turn}",
-                resources=[xds.pack(changed)],
-            )
-            await self._peer.send(response)
+            await self._peer.replace(changed)
             await self._acknowledged(len(self._peer.streams))
 
     async def _acknowledged(self, count: int) -> None:

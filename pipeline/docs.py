@@ -13,6 +13,7 @@ import orjson
 
 import pipeline.settings
 from pipeline.settings import Settings
+from pipeline.state_diagram import session_document
 from translators.diagnostics import CODES
 from translators.registry import MAPPINGS, Diagnosed, Handled, Row
 
@@ -30,6 +31,7 @@ def documents() -> dict[Path, str]:
         DOCS / "settings.schema.json": schema + "\n",
         DOCS / "mappings.md": mappings_document(),
         DOCS / "diagnostics.md": diagnostics_document(),
+        DOCS / "ads-session.md": session_document(),
     }
 
 
@@ -39,7 +41,8 @@ def settings_document() -> str:
         "# Settings",
         "",
         "One file for all roles, given with `--settings`. `MESHFERRY_SECTION__KEY` in the environment lies over it;",
-        "a name that ends in `_FILE` gives a file whose content is the value. The JSON Schema is in",
+        "a name that ends in `_FILE` gives a file whose content is the value. What a running process takes over from a",
+        "changed file says [operation.md](operation.md); the JSON Schema is in",
         "[settings.schema.json](settings.schema.json). Generated; do not edit.",
         "",
     ]

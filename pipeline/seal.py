@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
@@ -19,7 +18,10 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hpke
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 
+from schemas.sealed import TOKEN, VERSION, spans
+
 if TYPE_CHECKING:
+    import re
     from collections.abc import Callable, Mapping
 
     from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
@@ -27,8 +29,6 @@ if TYPE_CHECKING:
     PrivateKeys = Mapping[str, X25519PrivateKey]
     """By key id."""
 
-VERSION = "mfseal1"
-TOKEN = re.compile(rb"mfseal1\.([A-Za-z0-9_-]{11})\.([A-Za-z0-9_-]{22})\.([A-Za-z0-9_-]+)")
 KEY_ID_BYTES = 8
 FINGERPRINT_BYTES = 16
 
@@ -56,10 +56,18 @@ class Sealer:
         self._tokens: dict[str, str] = {}
 
     def remember(self, body: bytes) -> None:
-        """Learn the tokens in a body that was read back, so that a restart seals nothing anew."""
-        for match in TOKEN.finditer(body):
-            if match[1].decode() == self._key_id:
-                self._tokens.setdefault(match[2].decode(), match[0].decode())
+        """Learn the tokens in a body that was read back: they are in force, whatever this process has made."""
+        for start, end, _ in spans(body):
+            match = TOKEN.fullmatch(body[start:end])
+            if match is not None and match[1].decode() == self._key_id:
+                self._tokens[match[2].decode()] = match[0].decode()
+
+    def settled(self, token: bytes) -> bytes:
+        """Give the token in force for the plaintext of a token; the same when there is no other."""
+        match = TOKEN.fullmatch(token)
+        if match is None or match[1].decode() != self._key_id:
+            return token
+        return self._tokens.get(match[2].decode(), token.decode()).encode()
 
     def seal(self, plaintext: bytes) -> str:
         """Seal a value."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from producers.unit_key import RANKS
 from producers.units import Removal
+from producers.xds.extension import pending
 from schemas import xds
 from schemas.records import Role, UnitKind
 
@@ -82,10 +83,20 @@ class Coverage:
         if old is None or self._is_settled:
             return False
         kept = set() if isinstance(outcome, Removal) else {_place(resource) for resource in outcome.resources}
-        return any(not self._covers(_type(resource)) for resource in old.resources if _place(resource) not in kept)
+        if any(not self._covers(_type(resource)) for resource in old.resources if _place(resource) not in kept):
+            return True
+        if isinstance(outcome, Removal) or self._covers(xds.TYPED_EXTENSION_CONFIG):
+            return False
+        return not _pending_filters(outcome) <= _pending_filters(old)
 
     def _covers(self, type_url: str) -> bool:
         return type_url not in self._refused and (self._covered is None or type_url in self._covered)
+
+
+def _pending_filters(unit: Unit) -> set[str]:
+    """Give the names of filters whose discovered configuration is not known: they would block the routes they guard."""
+    listeners = [resource for resource in unit.resources if resource.type_url == xds.LISTENER]
+    return {name for resource in listeners for name in pending(xds.parse(xds.LISTENER, resource.body))}
 
 
 def _order(outcome: Unit | Removal) -> tuple[bool, int]:

@@ -3,7 +3,8 @@
 Replicas of a control plane may disagree for a while, and a client that is moved between them sees their contents in
 turn (control-planes.md section 6). The third change of A, B, A, B is not taken over; neither are later ones, until
 there was no change for the hold-down time; then the last content counts. A content that was not seen before is a
-change like any other and passes.
+change like any other and passes. So does what comes back after it was taken away: what is new may refer to it (law 1),
+and a resource that comes and goes stays.
 """
 
 from __future__ import annotations
@@ -52,6 +53,8 @@ class HoldDown:
         self._trails: dict[ResourceKey, _Trail] = {}
         """In the order of the last change."""
         self._flapping: dict[ResourceKey, _Trail] = {}
+        self._removals: dict[ResourceKey, Replacement] = {}
+        """Wait for the last of what flaps: that may still refer to them (law 1)."""
 
     def admit(
         self,
@@ -67,9 +70,11 @@ class HoldDown:
             time_ms: the present.
         """
         self._forget_quiet(time_ms)
-        passing, problems = [], []
+        passing: list[Replacement] = []
+        problems: list[SourceProblem] = []
         for replacement in replacements:
             key = replacement.key
+            self._removals.pop(key, None)
             trail = self._trails.pop(key, None) or _Trail(_content(get(*key)), time_ms)
             was_held = trail.pending is not None
             if _content(replacement.entry) == trail.last:
@@ -79,7 +84,8 @@ class HoldDown:
                     self._trails[key] = trail
                 continue
             self._trails[key] = trail
-            if not self._flaps(trail, replacement, time_ms):
+            flaps = self._flaps(trail, replacement, time_ms)
+            if not flaps or _adds(replacement, get):
                 trail.pending = None
                 self._flapping.pop(key, None)
                 passing.append(replacement)
@@ -89,7 +95,9 @@ class HoldDown:
                 trail.since_ms = time_ms
                 self._flapping[key] = trail
                 problems.append(_problem(key, self._limits))
-        return passing, problems
+        self._removals |= {replacement.key: replacement for replacement in passing if replacement.entry is None}
+        passing = [replacement for replacement in passing if replacement.entry is not None]
+        return passing + self._waited(), problems
 
     def due_ms(self) -> int | None:
         """Tell when the next resource will have been quiet for long enough."""
@@ -143,7 +151,18 @@ class HoldDown:
             self._trails.pop(key, None)
             if trail.pending is not None:
                 released.append(trail.pending)
-        return released
+        return released + self._waited()
+
+    def _waited(self) -> list[Replacement]:
+        """Give the removals, once nothing flaps."""
+        if self._flapping:
+            return []
+        waited, self._removals = list(self._removals.values()), {}
+        return waited
+
+
+def _adds(replacement: Replacement, get: Callable[[str, str], Entry | None]) -> bool:
+    return replacement.entry is not None and get(*replacement.key) is None
 
 
 def _content(entry: Entry | None) -> bytes:

@@ -9,24 +9,28 @@ import secrets
 import time
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from pipeline.backoff import Backoff
 from pipeline.headers import new_traceparent, record_headers
-from pipeline.log import BrokenTopicError, LogUnreachableError, NewRecord
+from pipeline.log import BrokenTopicError, LogUnreachableError, NewRecord, WriterFencedError
 from pipeline.topics import MAX_MESSAGE_BYTES, refuse_unfit, view_specs
+from producers.control import APPROVAL_PREFIX, Control
 from producers.publication import Publication
 from producers.source import Changes
 from producers.units import Removal
 from schemas import xds
-from schemas.codec import UnreadableRecordError, decode, decode_any, encode
-from schemas.keys import GENESIS_KEY, TopicKind, approval_key, held_key, topic
-from schemas.records import Approval, Genesis, Held, Unit
+from schemas.codec import UnreadableRecordError, decode, encode
+from schemas.keys import GENESIS_KEY, TopicKind, approval_key, topic
+from schemas.records import Genesis, Unit
+from schemas.sealed import resealed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 
-    from pipeline.log import Log, Record, Writer
+    from pipeline.log import Lead, Log, Writer
     from pipeline.seal import Sealer
     from producers.hold import GuardLimits
     from producers.source import Note, Source
@@ -38,7 +42,8 @@ logger = logging.getLogger(__name__)
 BACKOFF_BASE_S = 0.5
 BACKOFF_CAP_S = 10.0
 MAX_TRANSACTION_BYTES = 4 << 20
-APPROVAL_PREFIX = approval_key("")
+CATCH_UP_MS = 1000
+"""What another producer wrote within this time, this one's source may still have to say: it would take it back."""
 RECORD_OVERHEAD_BYTES = 4096
 """Room for key, headers and framing below the limit of a record."""
 
@@ -59,6 +64,7 @@ class ProducerOptions:
         sealer: seals private keys; None leaves them in the clear, which only tests want.
         build: version that goes into the provenance of units.
         guard: what is held until it is approved; None holds no more than law 1 demands.
+        started: called when this producer begins to lead, and again after the log was away.
     """
 
     view: str
@@ -68,13 +74,15 @@ class ProducerOptions:
     sealer: Sealer | None
     build: str
     guard: GuardLimits | None = None
+    started: Callable[[], None] | None = None
 
 
 async def run(options: ProducerOptions) -> None:
     """Produce until cancelled, or until the source ends; a log that goes away is waited for.
 
+    Of the producers of a view one leads and writes; the others stand by: they follow their sources and write nothing.
+
     Raises:
-        WriterFencedError: another producer of this view has started; this one must stop.
         BrokenTopicError: the units topic is missing, would lose records (cleanup.policy), or holds records this build
             cannot read.
     """
@@ -87,12 +95,15 @@ async def run(options: ProducerOptions) -> None:
         while True:
             try:
                 async with options.log as log:
-                    return await producer.publish(log, backoff)
+                    return await producer.produce(log, backoff)
             except LogUnreachableError as error:
                 delay_s = backoff.next_s()
                 text = "producer %s: %s; trying again in %.1f s, published units stay as they are"
                 logger.warning(text, options.view, error, delay_s)
-                await asyncio.sleep(delay_s)
+            except WriterFencedError as error:
+                delay_s = backoff.next_s()
+                logger.warning("producer %s: deposed: %s", options.view, error)
+            await producer.stand_by(asyncio.sleep(delay_s))
     finally:
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
@@ -122,50 +133,105 @@ class _Producer:
         self._outputs = outputs
         self._units = topic(options.prefix, options.view, TopicKind.UNITS)
         seal = options.sealer.seal if options.sealer else None
-        self._control = topic(options.prefix, options.view, TopicKind.CONTROL)
+        self._control_topic = topic(options.prefix, options.view, TopicKind.CONTROL)
         self._publication = Publication(options.view, seal, options.build, options.guard)
-        self._held: dict[str, Held] = {}
-        self._approvals: dict[str, None] = {}
+        self._control = Control()
         self._has_approvals = asyncio.Event()
         self._getting: asyncio.Task[Changes | Exception | _Ended] | None = None
         self._notes: frozenset[Note] = frozenset()
+        self._name = f"{options.prefix}{options.view}.producer"
+        self._role = ""
+        self._has_ended = False
+        self._is_done = False
 
-    async def publish(self, log: Log, backoff: Backoff) -> None:
-        """Bring the log to the state of the source and keep it there."""
+    async def produce(self, log: Log, backoff: Backoff) -> None:
+        """Lead whenever it is this producer's turn; return when the source has ended and all of it is written."""
         specs = [spec for spec in view_specs(self._options.prefix, self._options.view) if spec.name == self._units]
         refuse_unfit(specs, await log.describe([self._units]))
-        writer = await log.writer(f"meshferry-producer-{self._options.view}")
-        published = await self._read_back(log, writer)
-        next_offset = await self._read_control(log)
-        control = asyncio.create_task(self._follow_control(log, next_offset))
+        lead = log.lead(self._units, self._name)
         try:
-            units = self._publication.resume(published, _now_ms(), self._held.values())
-            await self._settle(writer, units)
-            backoff.reset()
-            while not isinstance(output := await self._next(control), _Ended):
-                await self._settle(writer, self._take(output))
+            while not self._is_done:
+                await self.stand_by(lead.take())
+                await self._publish(log, lead, backoff)
         finally:
-            control.cancel()
-            await asyncio.gather(control, return_exceptions=True)
+            await lead.close()
 
-    async def _next(self, control: asyncio.Task[None]) -> Changes | _Ended | None:
-        """Wait for the source, for an approval, or until something held is due; None for the latter two."""
-        self._getting = getting = self._getting or asyncio.create_task(self._outputs.get())
-        approved = asyncio.create_task(self._has_approvals.wait())
+    async def stand_by(self, until: Coroutine[Any, Any, None]) -> None:
+        """Follow the source without writing until something has come about; its errors are raised."""
+        self._publication.stand_by()
+        self._turn_to("stands by")
+        waiting = asyncio.create_task(until)
+        try:
+            while not waiting.done():
+                self._take(await self._next(waiting))
+            waiting.result()
+        finally:
+            await _cancelled(waiting)
+
+    async def _publish(self, log: Log, lead: Lead, backoff: Backoff) -> None:
+        """Bring the log to the state of the source and keep it there, as long as this producer leads."""
+        writer = await log.writer(self._name)  # fences who led before; what he wrote is there to be read from now on
+        losing = asyncio.create_task(lead.lost())
+        try:
+            if not await lead.is_held():
+                return
+            published, written_ms = await self._read_back(log, writer)
+            fresh_ms = min(written_ms + CATCH_UP_MS - _now_ms(), CATCH_UP_MS)  # the log's clock may be ahead
+            if fresh_ms > 0:
+                await self.stand_by(asyncio.sleep(fresh_ms / 1000))
+            self._turn_to("leads")
+            control = asyncio.create_task(self._follow_control(log, await self._read_control(log)))
+            try:
+                units = self._publication.resume(published, _now_ms(), self._control.held.values())
+                await self._settle(writer, units)
+                backoff.reset()
+                if self._options.started is not None:
+                    self._options.started()
+                await self._keep_up(writer, losing, control)
+            finally:
+                await _cancelled(control)
+        finally:
+            await _cancelled(losing)
+            await writer.close()
+
+    async def _keep_up(self, writer: Writer, losing: asyncio.Task[None], control: asyncio.Task[None]) -> None:
+        while not self._has_ended:
+            approving = asyncio.create_task(self._has_approvals.wait())
+            try:
+                units = self._take(await self._next(approving, losing, control))
+            finally:
+                approving.cancel()
+            if control.done():
+                control.result()
+            if losing.done():
+                losing.result()
+                return  # what is not written now is found missing when this producer leads again
+            await self._settle(writer, units)
+        self._is_done = True
+
+    async def _next(self, *others: asyncio.Task[Any]) -> Changes | None:
+        """Wait for the source, until something held is due, or for one of the others; None for the latter two."""
+        waiting: set[asyncio.Task[Any]] = set(others)
+        if not self._has_ended:
+            self._getting = self._getting or asyncio.create_task(self._outputs.get())
+            waiting.add(self._getting)
         due_ms = self._publication.due_ms()
         timeout_s = None if due_ms is None else max(0, due_ms - _now_ms()) / 1000
-        try:
-            await asyncio.wait({getting, approved, control}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            approved.cancel()
-        if control.done():
-            control.result()
-        if not getting.done():
+        await asyncio.wait(waiting, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        if self._getting is None or not self._getting.done():
             return None
-        self._getting = None
-        if isinstance(output := getting.result(), Exception):
+        output, self._getting = self._getting.result(), None
+        if isinstance(output, Exception):
             raise output
+        if isinstance(output, _Ended):
+            self._has_ended = True
+            return None
         return output
+
+    def _turn_to(self, role: str) -> None:
+        if role != self._role:
+            self._role = role
+            logger.info("producer %s: %s", self._options.view, role)
 
     def _take(self, changes: Changes | None) -> list[Unit | Removal]:
         if changes is None:
@@ -183,56 +249,39 @@ class _Producer:
         await self._write(writer, units)
         if not self._publication.is_complete:
             return
-        for fingerprint in list(self._approvals):
+        for fingerprint in list(self._control.approvals):
             released = self._publication.approve(fingerprint, _now_ms())
             if released is None:
                 logger.warning("producer %s: approval %s: nothing such is held", self._options.view, fingerprint)
             await self._write(writer, released or ())
-            await writer.append(self._control, [NewRecord(approval_key(fingerprint), None)])
-            self._approvals.pop(fingerprint, None)
+            await writer.append(self._control_topic, [NewRecord(approval_key(fingerprint), None)])
+            self._control.approvals.pop(fingerprint, None)
             await self._write_held(writer)
 
     async def _write_held(self, writer: Writer) -> None:
         if not self._publication.is_complete:
             return
-        now = {held_key(held.kind): held for held in self._publication.held()}
-        changed = {key: now.get(key) for key in now | self._held if now.get(key) != self._held.get(key)}
-        for key, held in changed.items():
+        for key, held in self._control.hold(self._publication.held()).items():
             if held is not None:
                 text = "producer %s: %s held: %s; see `meshferry approve --list`"
                 logger.warning(text, self._options.view, held.kind, held.reason)
-            await writer.append(self._control, [NewRecord(key, None if held is None else encode(held))])
-        self._held = now
+            await writer.append(self._control_topic, [NewRecord(key, None if held is None else encode(held))])
 
     async def _read_control(self, log: Log) -> int:
         """Read what is held and what was approved meanwhile; give the offset to follow from."""
-        ends = await log.ends(self._control)
-        self._held, self._approvals = {}, {}
-        async for batch in log.read(self._control, ends.start):
+        ends = await log.ends(self._control_topic)
+        self._control = Control()
+        async for batch in log.read(self._control_topic, ends.start):
             for record in batch:
-                self._replay_control(record)
+                self._control.replay(record.key, record.value)
         return ends.next
 
     async def _follow_control(self, log: Log, start: int) -> None:
-        async for batch in log.follow(self._control, start):
+        async for batch in log.follow(self._control_topic, start):
             for record in batch:
                 if record.key.startswith(APPROVAL_PREFIX) and record.value is not None:
-                    self._replay_control(record)
-
-    def _replay_control(self, record: Record) -> None:
-        """Take over a record; what this build cannot read is not for it."""
-        try:
-            value = None if record.value is None else decode_any(record.value)
-        except UnreadableRecordError:
-            return
-        if isinstance(value, Held):
-            self._held[record.key] = value
-        elif isinstance(value, Approval):
-            self._approvals[value.fingerprint] = None
-            self._has_approvals.set()
-        else:
-            self._held.pop(record.key, None)
-            self._approvals.pop(record.key.removeprefix(APPROVAL_PREFIX), None)
+                    self._control.replay(record.key, record.value)
+                    self._has_approvals.set()
 
     def close(self) -> None:
         """Stop waiting for the source."""
@@ -247,24 +296,25 @@ class _Producer:
             logger.warning("producer %s: %s: %s: %s", self._options.view, note.code, place, note.message)
         self._notes = now
 
-    async def _read_back(self, log: Log, writer: Writer) -> list[Unit]:
+    async def _read_back(self, log: Log, writer: Writer) -> tuple[list[Unit], int]:
+        """Give the units in the log, and when the newest record was written; 0 for an empty log, which is begun."""
         published: dict[str, Unit] = {}
-        is_empty = True
+        written_ms = 0
         async for batch in log.read(self._units, (await log.ends(self._units)).start):
             for record in batch:
-                is_empty = False
+                written_ms = record.time_ms
                 if record.value is None:
                     published.pop(record.key, None)
                 elif record.key != GENESIS_KEY:
                     published[record.key] = self._readable(record.key, record.value)
-        if is_empty:
+        if not written_ms:
             genesis = Genesis(self._options.view, _now_ms(), secrets.token_hex(8))
             await writer.append(self._units, [NewRecord(GENESIS_KEY, encode(genesis))])
         if self._options.sealer is not None:
             for unit in published.values():
                 for resource in unit.resources:
                     self._options.sealer.remember(resource.body)
-        return list(published.values())
+        return list(published.values()), written_ms
 
     def _readable(self, key: str, value: bytes) -> Unit:
         try:
@@ -286,7 +336,16 @@ class _Producer:
         traceparent = new_traceparent(trace_id, secrets.token_bytes(8))
         source = f"/views/{self._options.view}/producer"
         headers = record_headers("unit", source, event_id, time_ms, traceparent)
-        return NewRecord(unit.key, None if isinstance(unit, Removal) else encode(unit), headers)
+        return NewRecord(unit.key, None if isinstance(unit, Removal) else encode(self._resealed(unit)), headers)
+
+    def _resealed(self, unit: Unit) -> Unit:
+        """Give a unit the tokens of the log: while standing by, this process has made its own for the same keys."""
+        if self._options.sealer is None:
+            return unit
+        bodies = [resealed(resource.body, self._options.sealer.settled) for resource in unit.resources]
+        pairs = zip(unit.resources, bodies, strict=True)
+        resources = tuple(msgspec.structs.replace(resource, body=body) for resource, body in pairs)
+        return msgspec.structs.replace(unit, resources=resources)
 
     def _fits(self, record: NewRecord) -> bool:
         if _size(record) <= MAX_MESSAGE_BYTES:
@@ -310,6 +369,11 @@ class _Producer:
     def _report_size(self, record: NewRecord) -> None:
         text = "producer %s: OUT-SIZE: unit %s has %d bytes; its last good state stays; split it or raise %s"
         logger.error(text, self._options.view, record.key, _size(record), "max.message.bytes")
+
+
+async def _cancelled(task: asyncio.Task[Any]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 def _batches(records: Iterable[NewRecord]) -> Iterator[list[NewRecord]]:

@@ -15,6 +15,7 @@ from producers.index import Index
 from producers.kept_use import KeptUses
 from producers.unit_key import UnitName, name_of
 from schemas.records import Provenance, Unit, UnitKind
+from schemas.sealed import comparable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -110,12 +111,16 @@ class Cutter:
 
 
 def content_digest(params: dict[str, str], resources: tuple[Resource, ...]) -> bytes:
-    """Digest a unit's content; lengths go in, so that no two contents have one form."""
+    """Digest a unit's content; lengths go in, so that no two contents have one form.
+
+    The ciphertexts of sealed values stay out: a standby has sealed the same keys for itself.
+    """
     hasher = blake2b(digest_size=16)
     for text in (*sorted(f"{name}={value}" for name, value in params.items()),):
         hasher.update(b"%d:" % len(text) + text.encode())
     for resource in resources:
-        for part in (resource.role.encode(), resource.type_url.encode(), resource.name.encode(), resource.body):
+        labels = (resource.role.encode(), resource.type_url.encode(), resource.name.encode())
+        for part in (*labels, comparable(resource.body)):
             hasher.update(b"%d:" % len(part))
             hasher.update(part)
     return hasher.digest()

@@ -41,6 +41,12 @@ UPSTREAM_TLS_CONTEXT = TYPE_URL_PREFIX + "envoy.extensions.transport_sockets.tls
 
 SENSITIVE_OPTION = 76569463  # udpa.annotations.sensitive, an extension of google.protobuf.FieldOptions
 
+MAX_DEPTH = 100
+"""How deep messages may stand in each other: protobuf's own limit, here counted through every Any too.
+
+A limit of our own refuses the same messages wherever it is asked, and leaves room on Python's stack for those that are
+put together from several."""
+
 
 class UnknownTypeError(ValueError):
     """No message of that type is in the descriptor set."""
@@ -67,7 +73,6 @@ def _file_names() -> list[str]:
     return [file.name for file in files_of_set]
 
 
-@cache
 def message_class(full_name: str) -> type[Message]:
     """Give the class of a message by its full proto name or type URL.
 
@@ -77,7 +82,12 @@ def message_class(full_name: str) -> type[Message]:
     Raises:
         UnknownTypeError: the name is not in the pool.
     """
-    name = full_name.rpartition("/")[2]
+    return _message_class(full_name.rpartition("/")[2])
+
+
+@cache
+def _message_class(name: str) -> type[Message]:
+    """Remembered by the bare name: what stands before the slash is the sender's, and there is no end of it."""
     try:
         return message_factory.GetMessageClass(pool().FindMessageTypeByName(name))
     except KeyError:
@@ -167,27 +177,36 @@ def canonical_bytes(message: Message) -> bytes:
 
     Map entries are ordered and every Any whose type is known is parsed and serialised again the same way, at any
     depth. The message itself is not changed.
+
+    Raises:
+        RecursionError: more than MAX_DEPTH messages stand in each other.
     """
+    return _canonical_bytes(message, MAX_DEPTH)
+
+
+def _canonical_bytes(message: Message, levels: int) -> bytes:
     if not _may_hold_any(message.DESCRIPTOR.full_name):
         return bytes(message.SerializeToString(deterministic=True))
     copy = type(message)()
     copy.CopyFrom(message)
-    _canonicalise(copy)
+    _canonicalise(copy, levels)
     return bytes(copy.SerializeToString(deterministic=True))
 
 
-def _canonicalise(message: Message) -> None:
+def _canonicalise(message: Message, levels: int) -> None:
+    if not levels:
+        raise RecursionError(f"more than {MAX_DEPTH} messages in each other")
     if message.DESCRIPTOR.full_name == "google.protobuf.Any":
         inner = unpack(message)
         if inner is not None:
-            message.value = canonical_bytes(inner)
+            message.value = _canonical_bytes(inner, levels - 1)
         return
     holders = _fields_holding_any(message.DESCRIPTOR.full_name)
     for field, value in message.ListFields():
         if field.number not in holders:
             continue
         for child in _children(field, value):
-            _canonicalise(child)
+            _canonicalise(child, levels - 1)
 
 
 def _children(field: FieldDescriptor, value: Any) -> list[Message]:

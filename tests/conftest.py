@@ -8,6 +8,7 @@ import hypothesis
 import pytest
 
 from tests.kafka.broker import find_broker
+from tests.peers.go_control_plane import GoControlPlane, build_program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,3 +26,12 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     broker = find_broker(tmp_path_factory.mktemp("kafka"))
     yield broker
     broker.close()
+
+
+@pytest.fixture(scope="session")
+def go_control_plane() -> Iterator[GoControlPlane]:
+    """A server on the caches of go-control-plane for the whole session; each test has a node id of its own there."""
+    build_program()
+    running = GoControlPlane()
+    yield running
+    running.stop()

@@ -47,7 +47,8 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def digest(self) -> str:
         """Short fingerprint for the provenance: equal policies give equal digests."""
-        return blake2b(msgspec.json.encode(self, order="deterministic"), digest_size=8).hexdigest()
+        named = msgspec.structs.replace(self, port_map={str(port): to for port, to in self.port_map.items()})
+        return blake2b(msgspec.json.encode(named, order="deterministic"), digest_size=8).hexdigest()
 
 
 DEFAULT = Policy()

@@ -14,6 +14,7 @@ from pipeline.backoff import Backoff
 from pipeline.headers import derived_headers
 from pipeline.log import LogUnreachableError, NewRecord, WriterFencedError
 from pipeline.topics import MAX_MESSAGE_BYTES, refuse_unfit, view_specs
+from schemas import xds
 from schemas.codec import decode, encode
 from schemas.keys import GENESIS_KEY, TopicKind, revision_of, topic
 from schemas.records import Genesis
@@ -62,6 +63,7 @@ async def run(options: TranslatorOptions) -> None:
     Raises:
         BrokenTopicError: a topic is missing, or would lose records (cleanup.policy).
     """
+    xds.make_classes()  # steps of several views run in threads, and two that make a class at once make two
     backoff = Backoff(BACKOFF_BASE_S, BACKOFF_CAP_S, random.random)
     while True:
         try:
@@ -107,7 +109,7 @@ class Worker:
     async def _begin(self, log: Log, bundles: str, view: str) -> None:
         if await _has_records(log, bundles):
             return
-        writer = await log.writer(f"meshferry-genesis-{view}")
+        writer = await log.writer(f"{bundles}.genesis")
         try:
             if not await _has_records(log, bundles):  # opening the writer has fenced whoever else was about to
                 genesis = Genesis(view, time.time_ns() // 1_000_000, secrets.token_hex(8))

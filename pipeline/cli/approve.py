@@ -116,7 +116,7 @@ def _confirm(chosen: Iterable[tuple[str, Held]], *, is_confirmed: bool) -> None:
 
 
 async def _approve(log: Log, control: str, view: str, held: Held) -> None:
-    writer = await log.writer(f"meshferry-approve-{view}")
+    writer = await log.writer(f"{control}.approve")
     approval = Approval(held.fingerprint, getpass.getuser(), time.time_ns() // 1_000_000)
     await writer.append(control, [NewRecord(approval_key(held.fingerprint), encode(approval))])
     await writer.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.key_directory import SealKeys, load_or_create_keys, opener_of
+from pipeline.key_directory import SealKeys, list_keys, load_or_create_keys, opener_of
 from pipeline.seal import SealError
 from pipeline.settings import SealSettings, SettingsError
 
@@ -27,6 +27,18 @@ def seal_keys(seal: SealSettings) -> SealKeys:
         )
     try:
         return load_or_create_keys(Path(seal.directory))
+    except (SealError, OSError) as error:
+        raise SettingsError(f"seal.directory: {error}") from error
+
+
+def current_key_id(seal: SealSettings) -> str:
+    """Tell which key is the current one; makes none.
+
+    Raises:
+        SettingsError: there are no keys, or they cannot be read.
+    """
+    try:
+        return next(key.key_id for key in list_keys(Path(seal.directory)) if key.is_current)
     except (SealError, OSError) as error:
         raise SettingsError(f"seal.directory: {error}") from error
 

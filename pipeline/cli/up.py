@@ -17,6 +17,7 @@ from pipeline.cli.exit_code import UsageError
 from pipeline.cli.policy import read_policy
 from pipeline.cli.producer import producer_options
 from pipeline.cli.role_options import DEFAULT_VIEW, LOG_FILE
+from pipeline.cli.sealing import seal_keys
 from pipeline.cli.translator import translator_options
 from pipeline.log import open_log
 from pipeline.log.upkeep import keep_compact
@@ -58,6 +59,7 @@ async def run(
     node_id: str = "",
     profile: str = "generic",
     identity: Annotated[dict[str, str] | None, Parameter(name="--identity")] = None,
+    variant: str = "",
     etcd_listen: Annotated[str, Parameter(name="--etcd-listen")] = "127.0.0.1:2379",
     state: Path = Path("state"),
     view: str = DEFAULT_VIEW,
@@ -89,6 +91,7 @@ async def run(
         node_id: xDS node id to subscribe as; needed with --xds unless the profile can build it.
         profile: generic, istio-sidecar, istio-router, kuma, consul or envoy-gateway.
         identity: what the profile builds the identity from: --identity.name, .namespace, .ip, .mesh, ….
+        variant: sotw or delta; that of the profile when it is not given.
         etcd_listen: HOST:PORT of the etcd API.
         state: directory of the log, the keys and the last-known-good state.
         view: name of the view.
@@ -99,7 +102,7 @@ async def run(
         configure_logging(log_level, "text")
     except ValueError as error:
         raise UsageError(str(error)) from error
-    source = up_source(file, xds=xds, node_id=node_id, profile=profile, identity=identity)
+    source = up_source(file, xds=xds, node_id=node_id, profile=profile, identity=identity, variant=variant)
     settings = up_settings(source, state, etcd_listen=etcd_listen, view=view, policy=policy)
     async with open_log(settings.log.url) as log:
         await log.apply(view_specs(settings.log.prefix, view))
@@ -107,7 +110,13 @@ async def run(
 
 
 def up_source(
-    file: str, *, xds: str, node_id: str, profile: str = "generic", identity: Mapping[str, str] | None = None
+    file: str,
+    *,
+    xds: str,
+    node_id: str,
+    profile: str = "generic",
+    identity: Mapping[str, str] | None = None,
+    variant: str = "",
 ) -> SourceSettings:
     """Give the source that the flags stand for.
 
@@ -117,13 +126,13 @@ def up_source(
     if bool(file) == bool(xds):
         raise UsageError("give either an Envoy file or --xds HOST:PORT; see `meshferry up --help`")
     if file:
-        if node_id or identity or profile != "generic":
-            raise UsageError("--node-id, --profile and --identity go with --xds HOST:PORT; a file needs none")
+        if node_id or identity or variant or profile != "generic":
+            raise UsageError("--node-id, --profile, --identity, --variant go with --xds HOST:PORT; a file needs none")
         return SourceSettings(file=str(Path(file).absolute()))
     if profile == "generic" and not node_id:
         raise UsageError("--xds needs --node-id, the identity that the control plane knows this view by")
     servers = xds.split(",")
-    wanted = {"server": servers, "node_id": node_id, "profile": profile, "identity": identity or {}}
+    wanted = {"server": servers, "node_id": node_id, "profile": profile, "identity": identity or {}, "variant": variant}
     try:
         for server in servers:
             host_port(server, "--xds")
@@ -170,7 +179,7 @@ async def _run_roles(settings: Settings, view: str, log: Log) -> None:
         address.set_result((host, port))
 
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(run_producer(producer_options(settings, view, log)))
+        tasks.create_task(run_producer(producer_options(settings, view, log, seal_keys(settings.seal))))
         tasks.create_task(run_translator(translator_options(settings, [view], log)))
         tasks.create_task(serve(agent_options(settings, view, log), started=started))
         tasks.create_task(_print_instructions(settings, view, log, address))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pipeline.log.contract import (
     BrokenTopicError,
     Ends,
+    Lead,
     Log,
     LogUnreachableError,
     NewRecord,
@@ -25,6 +26,7 @@ from pipeline.log.url import open_log
 __all__ = [
     "BrokenTopicError",
     "Ends",
+    "Lead",
     "Log",
     "LogUnreachableError",
     "NewRecord",

@@ -16,7 +16,7 @@ class LogUnreachableError(ConnectionError):
 
 
 class WriterFencedError(RuntimeError):
-    """A newer writer of the same name has taken over; this one must stop."""
+    """A newer writer of the same name has taken over; this one is finished."""
 
 
 class OffsetBelowStartError(LookupError):
@@ -118,8 +118,47 @@ class Transform(Protocol):
         ...
 
 
+class Lead(Protocol):
+    """A candidate for leading a topic; see `Log.lead`."""
+
+    async def take(self) -> None:
+        """Wait until this candidate leads; at once when it does.
+
+        Raises:
+            LogUnreachableError: the log went away; go on with a new candidate.
+            BrokenTopicError: no such topic.
+        """
+        ...
+
+    async def is_held(self) -> bool:
+        """Ask the log whether this candidate leads at this moment.
+
+        Asked after the writer was opened, it closes the gap in which a leader that was stopped could fence its
+        successor.
+
+        Raises:
+            LogUnreachableError: the log went away.
+        """
+        ...
+
+    async def lost(self) -> None:
+        """Wait until this candidate, which has taken the lead, leads no longer; then it may `take` again.
+
+        Raises:
+            LogUnreachableError: the log went away.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Give the lead up, or no longer wait for it; the next candidate takes it."""
+        ...
+
+
 class Log(Protocol):
-    """A log. Use it as an async context manager."""
+    """A log. Use it as an async context manager; users of one process may share it, each entering it for itself.
+
+    Whoever shares it closes writers, transforms and candidates when done: the log does so only when all have left.
+    """
 
     async def __aenter__(self) -> Self:
         """Open what is local; a log that is elsewhere is first asked when something is read or written.
@@ -132,7 +171,7 @@ class Log(Protocol):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Disconnect; writers and transforms that are still open are closed."""
+        """Disconnect, when the last of those who have entered leaves; what is still open is closed."""
         ...
 
     async def describe(self, names: Sequence[str]) -> list[TopicState]:
@@ -177,6 +216,19 @@ class Log(Protocol):
 
     async def writer(self, name: str) -> Writer:
         """Open the writer of a name (the Kafka transactional.id), fencing its predecessor."""
+        ...
+
+    def lead(self, topic: str, group: str) -> Lead:
+        """Stand for the lead of a topic: of the candidates of a group, in all processes, one has it at a time.
+
+        A process that ends in whatever way gives the lead up; on a broker also one that hangs, after the session
+        timeout. The lead says who is to work, it is no fence: who was stopped learns late that he was replaced. Open
+        the writer after `take`, ask `is_held`, and read what there is after that.
+
+        Args:
+            topic: what is led.
+            group: candidates of other groups lead it independently.
+        """
         ...
 
     def transform(

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol, Self
 
 from pipeline.log import kafka_admin
+from pipeline.log.kafka_lead import KafkaLead
 from pipeline.log.kafka_producer import TransactionalProducer
 from pipeline.log.kafka_reader import follow, read_ends, read_to_end
 from pipeline.log.kafka_transform import KafkaTransform
@@ -35,6 +36,7 @@ class KafkaLog:
         self._max_bytes: dict[str, int] = {}
         self._ends_written: dict[str, int] = {}
         self._open: set[_Closable] = set()
+        self._user_count = 0
 
     @classmethod
     def from_url(cls, url: str) -> KafkaLog:
@@ -47,13 +49,15 @@ class KafkaLog:
 
     async def __aenter__(self) -> Self:
         """Nothing yet: each operation connects for itself, so that an agent can start without brokers (law 7)."""
+        self._user_count += 1
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close writers and transforms that are still open."""
-        while self._open:
+        """Close what is still open, when the last user leaves."""
+        self._user_count -= 1
+        while self._open and not self._user_count:
             await next(iter(self._open)).close()
 
     async def describe(self, names: Sequence[str]) -> list[TopicState]:
@@ -89,6 +93,12 @@ class KafkaLog:
         self._open.add(writer)
         return writer
 
+    def lead(self, topic: str, group: str) -> KafkaLead:
+        """Stand for the lead of a topic, as a member of a consumer group."""
+        lead = KafkaLead(self._address, topic, group, self)
+        self._open.add(lead)
+        return lead
+
     def transform(
         self, sinks: Mapping[str, str], group: str, step: Callable[[str, Sequence[Record]], Sequence[NewRecord]]
     ) -> KafkaTransform:
@@ -112,7 +122,7 @@ class KafkaLog:
         self._ends_written[topic] = max(self._ends_written.get(topic, 0), *(offset + 1 for offset in offsets), 0)
 
     def forget(self, closed: _Closable) -> None:
-        """A writer or transform was closed by its user."""
+        """Something was closed by its user."""
         self._open.discard(closed)
 
     async def require(self, *topics: str) -> None:

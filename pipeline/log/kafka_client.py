@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 RETRY_BACKOFF_MS: Final = 100
 METADATA_MAX_AGE_MS: Final = 60_000
 """A leader that moved unnoticed is found after this."""
+HEARTBEATS_PER_SESSION: Final = 6
+"""A member learns this part of a session late that another one wants to join."""
 CONTRACT_ERRORS: Final = (BrokenTopicError, LogUnreachableError, WriterFencedError)
 
 
@@ -45,6 +47,23 @@ def client_options(address: KafkaAddress) -> dict[str, Any]:
         options["sasl_plain_username"] = address.username
         options["sasl_plain_password"] = _password(address)
     return options
+
+
+def group_options(address: KafkaAddress) -> dict[str, Any]:
+    """Give the options of a consumer that is a member of a group.
+
+    A request to join is only answered when all members have, at most a session timeout later.
+    """
+    return client_options(address) | {
+        "request_timeout_ms": 2 * address.session_timeout_ms,
+        "session_timeout_ms": address.session_timeout_ms,
+        "heartbeat_interval_ms": address.session_timeout_ms // HEARTBEATS_PER_SESSION,
+    }
+
+
+def join_timeout_s(address: KafkaAddress) -> float:
+    """Give how long joining a group may take, in seconds: a request that timed out is made once more."""
+    return (4 * address.session_timeout_ms + address.timeout_ms) / 1000
 
 
 def _tls_context(address: KafkaAddress) -> ssl.SSLContext:
@@ -96,7 +115,7 @@ async def explained(address: KafkaAddress, doing: str, *, timeout_s: float | Non
     except CONTRACT_ERRORS:
         raise
     except (errors.ProducerFenced, errors.InvalidProducerEpoch) as error:
-        raise WriterFencedError(f"{doing}: a newer one has taken over; stop this one") from error
+        raise WriterFencedError(f"{doing}: a newer one has taken over") from error
     except (errors.UnknownTopicOrPartitionError, errors.InvalidTopicError) as error:
         raise no_such_topic(doing) from error
     except (errors.MessageSizeTooLargeError, errors.RecordListTooLargeError) as error:

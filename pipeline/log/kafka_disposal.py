@@ -2,7 +2,8 @@
 
 `AIOKafkaProducer.stop` flushes first and its requests to the transaction coordinator repeat for ever, so with the
 brokers away it never returns. `AIOKafkaConsumer.stop` may raise the CancelledError of a fetch that it cancelled itself,
-and then leaves its connections open. All use of aiokafka's private parts is in this file.
+and then leaves its connections open. Use of aiokafka's private parts is in this file and in
+kafka_membership.py alone.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 
 from pipeline.log.contract import LogUnreachableError, WriterFencedError
-from pipeline.log.kafka_client import explained
+from pipeline.log.kafka_client import explained, group_options, join_timeout_s
 from pipeline.log.kafka_disposal import dispose_consumer
 from pipeline.log.kafka_producer import TransactionalProducer
 from pipeline.log.kafka_reader import CHECK_INTERVAL_S, ask, fetch_options, look_at, new_watchdog, record_of
@@ -28,12 +28,6 @@ if TYPE_CHECKING:
     from pipeline.log.kafka import KafkaLog
     from pipeline.log.kafka_url import KafkaAddress
 
-SESSION_TIMEOUT_MS: Final = 6_000
-"""A worker that died keeps its topics this long; the least that brokers allow by default."""
-HEARTBEAT_INTERVAL_MS: Final = 1_000
-"""A worker learns this late that another one wants to join."""
-REQUEST_TIMEOUT_MS: Final = 2 * SESSION_TIMEOUT_MS
-"""A request to join is only answered when all members have, at most a session timeout later."""
 HAND_OVER_TIMEOUT_S: Final = 4.0
 """A batch that is being worked on may be finished before its topic is given away."""
 MAX_BATCH_RECORD_COUNT: Final = 500
@@ -65,18 +59,19 @@ class KafkaTransform(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
     async def run(self) -> None:
         """Work until cancelled."""
         await self._log.require(*self._sinks, *self._sinks.values())
-        options = fetch_options(self._address) | {
-            "group_id": self._group,
-            "auto_offset_reset": "earliest",  # a first start; and a topic made anew: all its records count
-            "request_timeout_ms": REQUEST_TIMEOUT_MS,
-            "session_timeout_ms": SESSION_TIMEOUT_MS,
-            "heartbeat_interval_ms": HEARTBEAT_INTERVAL_MS,
-            "max_poll_records": MAX_BATCH_RECORD_COUNT,
-        }
+        options = (
+            fetch_options(self._address)
+            | group_options(self._address)
+            | {
+                "group_id": self._group,
+                "auto_offset_reset": "earliest",  # a first start; and a topic made anew: all its records count
+                "max_poll_records": MAX_BATCH_RECORD_COUNT,
+            }
+        )
         self._consumer = consumer = AIOKafkaConsumer(**options)
         consumer.subscribe(list(self._sinks), listener=self)
         try:
-            async with explained(self._address, f"group {self._group}", timeout_s=2 * REQUEST_TIMEOUT_MS / 1000):
+            async with explained(self._address, f"group {self._group}", timeout_s=join_timeout_s(self._address)):
                 await consumer.start()
             while True:
                 await self._take_over(consumer)
@@ -86,8 +81,8 @@ class KafkaTransform(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokaf
             await self.close()
 
     async def _poll(self, consumer: AIOKafkaConsumer) -> dict[TopicPartition, list[Any]]:
-        doing = f"group {self._group}"
-        async with explained(self._address, doing, timeout_s=CHECK_INTERVAL_S + REQUEST_TIMEOUT_MS / 1000):
+        limit_s = CHECK_INTERVAL_S + 2 * self._address.session_timeout_ms / 1000
+        async with explained(self._address, f"group {self._group}", timeout_s=limit_s):
             fetched: dict[TopicPartition, list[Any]] = await consumer.getmany(timeout_ms=int(CHECK_INTERVAL_S * 1000))
         if not fetched:
             await self._watch(consumer)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Final, NamedTuple
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 DEFAULT_PORT: Final = 9092
 PASSWORD_VARIABLE: Final = "MESHFERRY_KAFKA_PASSWORD"  # noqa: S105 - the name of the variable, not a password
@@ -26,6 +26,8 @@ class KafkaAddress(NamedTuple):
         password_file: its first line is the password; empty takes it from MESHFERRY_KAFKA_PASSWORD.
         client_id: what the brokers' logs and quotas call this client.
         timeout_ms: how long an operation tries before the log counts as unreachable.
+        session_timeout_ms: a process that died or hangs keeps what it leads or translates this long. 6000 is the least
+            that brokers allow by default.
     """
 
     bootstrap: tuple[str, ...]
@@ -38,6 +40,7 @@ class KafkaAddress(NamedTuple):
     password_file: str = ""
     client_id: str = "meshferry"
     timeout_ms: int = 10_000
+    session_timeout_ms: int = 6_000
 
     @property
     def name(self) -> str:
@@ -54,17 +57,18 @@ def parse_kafka_url(url: str) -> KafkaAddress:
     Raises:
         ValueError: one line with what is wrong and what to write; never with the URL itself, it may hold a secret.
     """
-    parts = urlsplit(url)
-    if "@" in parts.netloc:
+    # Several hosts are no authority of RFC 3986: newer versions of urlsplit refuse them where one is an IPv6 address.
+    rest, _, query = url.partition("://")[2].partition("?")
+    hosts, _, path = rest.partition("/")
+    if "@" in hosts:
         raise ValueError(f"log URL: {_NO_PASSWORD}, and username=NAME")
-    if parts.path.strip("/") or parts.fragment or not parts.netloc:
+    if path.strip("/") or "#" in rest or "#" in query or not hosts:
         raise ValueError("log URL: write kafka://host:9092,host2:9092?option=value, without a path")
-    options = _parse_options(parts.query)
-    timeout_ms = options.pop("timeout_ms", "10000")
-    if not timeout_ms.isdecimal() or not int(timeout_ms):
-        raise ValueError(f"log URL: timeout_ms={timeout_ms} is not a positive number of milliseconds")
-    bootstrap = tuple(_host_port(text) for text in parts.netloc.split(","))
-    return _checked(KafkaAddress(bootstrap, timeout_ms=int(timeout_ms), **options))
+    options = _parse_options(query)
+    bootstrap = tuple(_host_port(text) for text in hosts.split(","))
+    timeout_ms = _milliseconds(options, "timeout_ms", 10_000)
+    session_timeout_ms = _milliseconds(options, "session_timeout_ms", 6_000)
+    return _checked(KafkaAddress(bootstrap, timeout_ms=timeout_ms, session_timeout_ms=session_timeout_ms, **options))
 
 
 def _parse_options(query: str) -> dict[str, str]:
@@ -78,6 +82,13 @@ def _parse_options(query: str) -> dict[str, str]:
             raise ValueError(f"log URL: option {name} is given twice")
         options[name] = value
     return options
+
+
+def _milliseconds(options: dict[str, str], name: str, default: int) -> int:
+    text = options.pop(name, str(default))
+    if not text.isdecimal() or not int(text):
+        raise ValueError(f"log URL: {name}={text} is not a positive number of milliseconds")
+    return int(text)
 
 
 def _host_port(text: str) -> str:

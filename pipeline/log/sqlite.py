@@ -14,6 +14,7 @@ from pipeline.log import sqlite_store as store
 from pipeline.log.sqlite_change import ChangeWatch
 from pipeline.log.sqlite_compaction import compact
 from pipeline.log.sqlite_file import ConnectionThread, open_file
+from pipeline.log.sqlite_lead import SQLiteLead
 from pipeline.log.sqlite_transform import SQLiteTransform
 
 if TYPE_CHECKING:
@@ -34,7 +35,10 @@ class SQLiteLog:
         self._writes = ConnectionThread(path)
         self._reads = ConnectionThread(path)
         self._changes: ChangeWatch | None = None
+        self._leads: set[SQLiteLead] = set()
         self._user_count = 0
+        self._is_open = False
+        self._opening = asyncio.Lock()
 
     @classmethod
     def from_url(cls, url: str) -> SQLiteLog:
@@ -58,9 +62,10 @@ class SQLiteLog:
             BrokenTopicError: no directory, no permission, not a log, or a log of another version.
             LogUnreachableError: the file is locked for too long, or the disk is full.
         """
-        if not self._user_count:
-            await self._open()
-        self._user_count += 1
+        async with self._opening:
+            if not self._is_open:
+                await self._open()
+            self._user_count += 1
         return self
 
     async def _open(self) -> None:
@@ -68,6 +73,7 @@ class SQLiteLog:
             await self._writes.open()
             await self._reads.open()
             self._changes = ChangeWatch(await asyncio.to_thread(open_file, self.path))
+            self._is_open = True
         except BaseException:
             await self._close()
             raise
@@ -77,10 +83,14 @@ class SQLiteLog:
     ) -> None:
         """Finish queued writes and close the file, when its last user leaves."""
         self._user_count -= 1
-        if not self._user_count:
-            await self._close()
+        async with self._opening:
+            if not self._user_count and self._is_open:
+                await self._close()
 
     async def _close(self) -> None:
+        self._is_open = False
+        while self._leads:
+            await next(iter(self._leads)).close()
         if self._changes is not None:
             self._changes.close()
         await self._reads.close()
@@ -127,6 +137,16 @@ class SQLiteLog:
         """Open the writer of a name, fencing its predecessor in any process."""
         epoch = await self._writes.call(lambda connection: store.open_writer(connection, name))
         return SQLiteWriter(self, name, epoch)
+
+    def lead(self, topic: str, group: str) -> SQLiteLead:
+        """Stand for the lead of a topic, by a lock on a file beside the log."""
+        lead = SQLiteLead(self, topic, group)
+        self._leads.add(lead)
+        return lead
+
+    def forget(self, lead: SQLiteLead) -> None:
+        """A candidate was closed by its user."""
+        self._leads.discard(lead)
 
     def transform(
         self, sinks: Mapping[str, str], group: str, step: Callable[[str, Sequence[Record]], Sequence[NewRecord]]

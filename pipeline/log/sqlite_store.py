@@ -162,7 +162,7 @@ def append(
             "SELECT epoch, pid, host FROM writer WHERE name = ?", (writer,)
         ).fetchone()
         if current != epoch:
-            raise WriterFencedError(f"writer {writer}: taken over by process {pid} on {host}; stop this one")
+            raise WriterFencedError(f"writer {writer}: taken over by process {pid} on {host}")
         return insert(connection, find_topic(connection, topic), records)
 
 

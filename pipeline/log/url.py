@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +20,7 @@ def open_log(url: str) -> Log:
     Raises:
         ValueError: the URL names no log, with the two forms as the remedy.
     """
-    scheme = urlsplit(url).scheme
+    scheme = url.partition(":")[0].lower()
     if scheme == "sqlite":
         from pipeline.log.sqlite import SQLiteLog  # noqa: PLC0415 - a role loads only the log it uses
 

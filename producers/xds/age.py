@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+from schemas import xds
+
+OTHER_TYPES: Final = "other types"
+"""Stands for all that this build does not know, of which a control plane could name any number."""
+
 
 class Ages:
     """Times of the last responses.
@@ -20,7 +27,8 @@ class Ages:
 
     def hear(self, type_url: str, now_s: float) -> None:
         """Note a response of a type."""
-        self.heard_s = self._heard_s[type_url] = now_s
+        known = type_url if xds.is_known(type_url) else OTHER_TYPES
+        self.heard_s = self._heard_s[known] = now_s
 
     def ages_s(self, now_s: float) -> dict[str, float]:
         """Give the age of every type that was ever heard of, in seconds, by type URL."""

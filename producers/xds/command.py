@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SendRequest:
-    """Send an `envoy.service.discovery.v3.DiscoveryRequest` on the open stream."""
+    """Send a request on the open stream, an `envoy.service.discovery.v3.DiscoveryRequest` or its delta twin."""
 
     request: xds.Message
 

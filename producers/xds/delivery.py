@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from producers.source import Changes, Note, ResourceChange
+from producers.xds import extension
 from producers.xds.command import Command, DeliverChanges
 from producers.xds.subscription import NOTHING, Subscription
+from schemas import xds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from producers.xds.warming import Warming
 
@@ -20,8 +22,9 @@ class Delivery:
     Settled means that clusters and listeners have been answered, and each name they refer to has been or is overdue. A
     control plane that is silent about clusters or listeners as such has not been heard, whatever time it is given.
     A complete set removes downstream what it does not hold, so it covers only the types of which the control plane has
-    told everything. A type that becomes whole later (it was silent, or held a bad resource whose last good version may
-    be in the log) gets a complete set of its own then.
+    told everything; of route configurations also the virtual hosts that they have by discovery. A type that becomes
+    whole later (it was silent, or held a bad resource whose last good version may be in the log) gets a complete set of
+    its own then.
     """
 
     def __init__(self, subscriptions: Mapping[str, Subscription], warming: Warming, source: str) -> None:
@@ -58,8 +61,12 @@ class Delivery:
         subscription = self._subscriptions[type_url]
         if subscription.rule.is_wildcard:
             return subscription.is_known
-        is_answered = subscription.is_known or not self._warming.named[type_url]
-        return is_answered and all(self._subscriptions[parent].is_known for parent in subscription.rule.parents)
+        is_filled = type_url != xds.ROUTE_CONFIGURATION or self._is_answered(xds.VIRTUAL_HOST)
+        return self._is_answered(type_url) and is_filled and all(map(self._is_whole, subscription.rule.parents))
+
+    def _is_answered(self, type_url: str) -> bool:
+        """Tell whether all names of a type have been answered, if only by there being none."""
+        return not self._warming.named[type_url] or self._subscriptions[type_url].is_known
 
     def _changes(
         self, changes: list[ResourceChange], *, is_complete: bool, covers: frozenset[str] | None = None
@@ -68,6 +75,13 @@ class Delivery:
         return Changes(tuple(changes), is_complete, self._source, covers, notes)
 
     def _notes(self, change: ResourceChange) -> Iterator[Note]:
-        message = "a field this build does not know; it is carried but has no effect"
-        for path in self._warming.published[change.type_url][change.name].unknown_fields:
-            yield Note("CFG-UNKNOWN-FIELD", change.type_url, change.name, path, message)
+        key = (change.type_url, change.name)
+        unknown_fields: Iterable[str] = self._warming.published[change.type_url][change.name].unknown_fields
+        if self._warming.is_filled(key):
+            unknown_fields = xds.unknown_field_paths(change.body)
+            for name in extension.pending(change.body):
+                yield Note("EXT-PENDING", *key, name, "the configuration of this filter is not known")
+        for path in unknown_fields:
+            yield Note(
+                "CFG-UNKNOWN-FIELD", *key, path, "a field this build does not know; it is carried but has no effect"
+            )

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 USER_AGENT = "meshferry"
-CLIENT_FEATURES = ("xds.config.supports-resource-in-sotw",)
-"""What this client really does: it unwraps `discovery.v3.Resource` in state-of-the-world responses."""
+CLIENT_FEATURES = ("xds.config.supports-resource-ttl", "xds.config.supports-resource-in-sotw")
+"""What this client does (control-planes.md section 5.9); a server may wrap resources and give them a TTL only then."""
 
 
 def build_node(

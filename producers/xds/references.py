@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from producers.xds.interest import WILDCARD
 from schemas import xds
 
 if TYPE_CHECKING:
@@ -22,23 +23,35 @@ Key = tuple[str, str]
 """Type URL and name of a resource."""
 
 ANY = "google.protobuf.Any"
-SCOPED_ROUTES = "envoy.extensions.filters.network.http_connection_manager.v3.ScopedRoutes"
+_HCM = "envoy.extensions.filters.network.http_connection_manager.v3."
+DISCOVERED_FILTERS = (
+    "envoy.config.listener.v3.Filter",
+    "envoy.config.listener.v3.ListenerFilter",
+    "envoy.config.cluster.v3.Filter",
+    _HCM + "HttpFilter",
+    "envoy.extensions.filters.udp.udp_proxy.v3.UdpProxyConfig.SessionFilter",
+)
+"""The messages that carry a filter's configuration or the ExtensionConfigSource to discover it by the filter's name."""
 EDS = 3  # envoy.config.cluster.v3.Cluster.DiscoveryType
 
 
 @dataclass(frozen=True)
 class Reference:
-    """One row: `message` refers to a resource of type `type_url`."""
+    """One row: `message` refers to resources of type `type_url`."""
 
     message: str
     """Full name of the message that holds the name."""
     names: tuple[str, ...]
-    """Field paths in that message; the first that is not empty is the name."""
+    """Field paths in that message, through repeated fields too; the first that is not empty holds the names."""
     config_source: str
-    """Field path of the ConfigSource that says where the resource comes from."""
+    """Field path of the ConfigSource that says where the resource comes from; empty where there is none to say it."""
     type_url: str
     only_if: tuple[str, int] | None = None
     """A field and the number it must have for the reference to count."""
+    constant: str = ""
+    """The name when no field holds it."""
+    is_resource: bool = False
+    """Counts only where the message is the resource itself, not a part of one."""
 
 
 REFERENCES = (
@@ -50,16 +63,52 @@ REFERENCES = (
         only_if=("type", EDS),
     ),
     Reference(
-        "envoy.extensions.filters.network.http_connection_manager.v3.Rds",
+        _HCM + "Rds",
         names=("route_config_name",),
         config_source="config_source",
         type_url=xds.ROUTE_CONFIGURATION,
+    ),
+    Reference(  # which scopes there are is the control plane's to say
+        _HCM + "ScopedRds",
+        names=(),
+        config_source="scoped_rds_config_source",
+        type_url=xds.SCOPED_ROUTE_CONFIGURATION,
+        constant=WILDCARD,
+    ),
+    Reference(
+        _HCM + "ScopedRoutes",
+        names=("scoped_route_configurations_list.scoped_route_configurations.route_configuration_name",),
+        config_source="rds_config_source",
+        type_url=xds.ROUTE_CONFIGURATION,
+    ),
+    Reference(  # where its routes come from is said in the listener; it came over this stream itself
+        "envoy.config.route.v3.ScopedRouteConfiguration",
+        names=("route_configuration_name",),
+        config_source="",
+        type_url=xds.ROUTE_CONFIGURATION,
+        is_resource=True,
+    ),
+    Reference(  # the prefix that its virtual hosts are named with; Envoy has none of them for one in a listener
+        "envoy.config.route.v3.RouteConfiguration",
+        names=("name",),
+        config_source="vhds.config_source",
+        type_url=xds.VIRTUAL_HOST,
+        is_resource=True,
     ),
     Reference(
         "envoy.extensions.transport_sockets.tls.v3.SdsSecretConfig",
         names=("name",),
         config_source="sds_config",
         type_url=xds.SECRET,
+    ),
+    *(
+        Reference(
+            filter_name,
+            names=("name",),
+            config_source="config_discovery.config_source",
+            type_url=xds.TYPED_EXTENSION_CONFIG,
+        )
+        for filter_name in DISCOVERED_FILTERS
     ),
 )
 
@@ -74,20 +123,19 @@ def references_of(message: xds.Message) -> frozenset[Key]:
     Returns:
         Type URL and name of each resource that must be subscribed to for this one to be whole.
     """
-    return frozenset(_found(message))
+    return frozenset(_found(message, is_resource=True))
 
 
-def _found(message: xds.Message) -> Iterator[Key]:
+def _found(message: xds.Message, *, is_resource: bool = False) -> Iterator[Key]:
     full_name = message.DESCRIPTOR.full_name
     if full_name == ANY:
         inner = xds.unpack(message) if may_refer(message.type_url) else None
         if inner is not None:
             yield from _found(inner)
         return
-    if full_name == SCOPED_ROUTES:
-        yield from _scoped(message)
     for row in _ROWS.get(full_name, ()):
-        yield from _named(row, message)
+        if is_resource or not row.is_resource:
+            yield from _named(row, message)
     leading = _leading_fields(full_name)
     for field, value in message.ListFields():
         if field.number in leading:
@@ -98,25 +146,26 @@ def _found(message: xds.Message) -> Iterator[Key]:
 def _named(row: Reference, message: xds.Message) -> Iterator[Key]:
     if row.only_if is not None and getattr(message, row.only_if[0]) != row.only_if[1]:
         return
-    source = _at(message, row.config_source).WhichOneof("config_source_specifier")
-    name = next(filter(None, (_at(message, path) for path in row.names)), "")
-    if source in ("ads", "self") and name:
-        yield row.type_url, name
-
-
-def _scoped(routes: xds.Message) -> Iterator[Key]:
-    """Give the RouteConfigurations that the scopes inside an HttpConnectionManager name."""
-    if routes.rds_config_source.WhichOneof("config_source_specifier") not in ("ads", "self"):
+    if row.config_source and not _is_this_stream(message, row.config_source):
         return
-    for scope in routes.scoped_route_configurations_list.scoped_route_configurations:
-        if scope.route_configuration_name:
-            yield xds.ROUTE_CONFIGURATION, scope.route_configuration_name
+    found = next(filter(None, (_names_at(message, path.split(".")) for path in row.names)), [])
+    names = [name for name in found if name != WILDCARD] if row.names else [row.constant]
+    yield from ((row.type_url, name) for name in names)
 
 
-def _at(message: xds.Message, path: str) -> Any:
+def _is_this_stream(message: xds.Message, path: str) -> bool:
     for part in path.split("."):
         message = getattr(message, part)
-    return message
+    return message.WhichOneof("config_source_specifier") in ("ads", "self")
+
+
+def _names_at(value: Any, parts: list[str]) -> list[str]:
+    if not parts:
+        return [value] if value else []
+    below = getattr(value, parts[0])
+    if value.DESCRIPTOR.fields_by_name[parts[0]].is_repeated:
+        return [name for item in below for name in _names_at(item, parts[1:])]
+    return _names_at(below, parts[1:])
 
 
 def _children(field: FieldDescriptor, value: Any) -> list[xds.Message]:
@@ -136,7 +185,7 @@ def _leads_to_reference(full_name: str) -> bool:
     waiting: list[Descriptor] = [xds.pool().FindMessageTypeByName(full_name)]
     while waiting:
         descriptor = waiting.pop()
-        if descriptor.full_name in (ANY, SCOPED_ROUTES) or descriptor.full_name in _ROWS:
+        if descriptor.full_name == ANY or descriptor.full_name in _ROWS:
             return True
         if descriptor.full_name not in seen:
             seen.add(descriptor.full_name)

@@ -1,9 +1,13 @@
-"""Reads a DiscoveryResponse: which resources are new, which are bad and why, which were at least mentioned. Pure."""
+"""Reads a response: which resources are new, which are bad and why, which were at least mentioned. Pure.
+
+The variants differ in how a resource is wrapped and in what a response may say besides; what a resource is worth is
+judged alike.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,7 +18,9 @@ from producers.xds.validate import fault_of, name_of
 from schemas import xds
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from producers.xds.interest import Interest
 
 WRAPPER = xds.TYPE_URL_PREFIX + "envoy.service.discovery.v3.Resource"
 MAX_ERROR_CHARS = 1000
@@ -46,12 +52,22 @@ class Reading:
     """What a response says of one type."""
 
     changed: dict[str, Entry]
-    """Valid resources whose content differs from what is held."""
+    """Valid resources whose content differs from what is held, by the name they are kept under."""
     mentioned: frozenset[str]
     """Names of all resources in the response, also of those that are bad, unchanged or were not asked for."""
     faults: tuple[Fault, ...]
-    is_complete: bool
+    is_complete: bool = True
     """False when a bad resource could not say its name: it may be any of those that seem absent."""
+    answered: frozenset[str] = frozenset()
+    """The subscribed names that resources stand for; a heartbeat answers nothing."""
+    removed: frozenset[str] = frozenset()
+    """Names that do not exist (any more); only delta says so."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """By the name it is kept under, the version that the wire gave each resource that has a body; may be empty."""
+    ttls_ms: Mapping[str, int | None] = field(default_factory=dict)
+    """By the name it is kept under, how long each good resource lives unless it is renewed; None for ever."""
+    has_only_heartbeats: bool = False
+    """Every resource lacks its body, so that absence means nothing."""
 
     def error_detail(self) -> str:
         """Give the text of the NACK, naming each bad resource; empty when there is none."""
@@ -70,10 +86,18 @@ class _Resource(NamedTuple):
     wrapper_name: str
     version_info: str
     fault: str
+    version: str = ""
+    """The resource's own version, from its wrapper."""
+    aliases: tuple[str, ...] = ()
+    ttl_ms: int | None = None
+
+    @property
+    def is_heartbeat(self) -> bool:
+        return self.message is None and not self.fault
 
 
-def read_response(response: xds.Message, held: Mapping[str, Entry], wanted: Container[str] | None) -> Reading:
-    """Read a response of a type that was asked for.
+def read_response(response: xds.Message, held: Mapping[str, Entry], interest: Interest) -> Reading:
+    """Read a state-of-the-world response of a type that was asked for.
 
     Valid resources are taken even when others are bad (control-planes.md section 5.4). One that is named twice counts
     as bad, since nothing says which of the two is meant. Resources nobody asked for are ignored (section 5.6).
@@ -81,28 +105,75 @@ def read_response(response: xds.Message, held: Mapping[str, Entry], wanted: Cont
     Args:
         response: an `envoy.service.discovery.v3.DiscoveryResponse`.
         held: the resources of that type as they are now, by name.
-        wanted: the names subscribed to; None for a wildcard.
+        interest: the names subscribed to.
     """
-    resources = list(_unwrapped(response))
-    counts = Counter(resource.name for resource in resources)
+    resources = [_unwrap(body, response.type_url, response.version_info) for body in response.resources]
+    return _read(resources, frozenset(), held, interest)
+
+
+def read_delta_response(response: xds.Message, held: Mapping[str, Entry], interest: Interest) -> Reading:
+    """Read a delta response of a type that was asked for.
+
+    A resource that comes without a version of its own gets its digest for one, so that there is something to compare
+    and to announce (section 3.4). One that is sent and removed at once is bad, as one that is named twice.
+
+    Args:
+        response: an `envoy.service.discovery.v3.DeltaDiscoveryResponse`.
+        held: the resources of that type as they are now, by name.
+        interest: the names subscribed to.
+    """
+    resources = [_unwrap_wrapper(wrapper, response.type_url, "") for wrapper in response.resources]
+    removed = {*response.removed_resources, *(resource.name for resource in response.removed_resource_names)}
+    return _read(resources, frozenset(removed), held, interest)
+
+
+def _read(
+    resources: list[_Resource], removed: frozenset[str], held: Mapping[str, Entry], interest: Interest
+) -> Reading:
+    counts = Counter(resource.name for resource in resources if resource.name)
+    twice = {name: f"is in the response {count} times" for name, count in counts.items() if count > 1}
+    twice |= dict.fromkeys(removed & counts.keys(), "is sent and removed in one response")
+    faults = [Fault(name, reason) for name, reason in twice.items() if interest.keys(name)]
     changed: dict[str, Entry] = {}
-    faults = [Fault(name, f"is in the response {count} times") for name, count in counts.items() if name and count > 1]
+    ttls_ms: dict[str, int | None] = {}
     for index, resource in enumerate(resources):
-        if counts[resource.name] > 1 and resource.name:
+        keys = interest.keys(resource.name, resource.aliases) if resource.name else [""]
+        if resource.name in twice or not keys:
             continue
-        if resource.name and wanted is not None and resource.name not in wanted:
-            continue
-        entry, reason = _taken(resource, held.get(resource.name))
-        if reason:
-            faults.append(Fault(resource.name or f"#{index}", reason))
-        elif entry is not None:
-            changed[resource.name] = entry
+        for key in keys:
+            entry, reason = _taken(resource, held.get(key))
+            if reason:
+                faults.append(Fault(resource.name or f"#{index}", reason))
+                break
+            if entry is not None:
+                changed[key] = entry
+            if not resource.is_heartbeat or _renews(resource, held.get(key)):
+                ttls_ms[key] = resource.ttl_ms
+    present = [resource for resource in resources if resource.name and not resource.is_heartbeat]
     return Reading(
         changed=changed,
-        mentioned=frozenset(name for name in counts if name),
+        mentioned=frozenset(counts),
         faults=tuple(faults),
         is_complete=all(resource.name for resource in resources),
+        answered=frozenset(name for resource in present for name in interest.answered(resource.name, resource.aliases)),
+        removed=frozenset(_kept(removed - counts.keys(), held, interest)),
+        versions={
+            key: resource.version for resource in present for key in interest.keys(resource.name, resource.aliases)
+        },
+        ttls_ms=ttls_ms,
+        has_only_heartbeats=bool(resources) and all(resource.is_heartbeat for resource in resources),
     )
+
+
+def _kept(names: Iterable[str], held: Mapping[str, Entry], interest: Interest) -> Iterator[str]:
+    """Give the names under which something is known; any other name is nothing to us (section 5.5)."""
+    for name in names:
+        yield from [name] if name in held else interest.answered(name)
+
+
+def _renews(heartbeat: _Resource, held: Entry | None) -> bool:
+    """A heartbeat is for the version that it names; what is held in another version is not renewed by it."""
+    return held is not None and heartbeat.version in ("", held.version_info)
 
 
 def _taken(resource: _Resource, held: Entry | None) -> tuple[Entry | None, str]:
@@ -122,29 +193,41 @@ def _compared(message: xds.Message, resource: _Resource, held: Entry | None) -> 
     reason = fault_of(message, resource.wrapper_name)
     if reason:
         return None, reason
+    version_info = resource.version_info or digest.hex()
     unknown_fields = tuple(xds.unknown_field_paths(message))
-    return Entry(message, digest, resource.version_info, references_of(message), unknown_fields), ""
-
-
-def _unwrapped(response: xds.Message) -> Iterator[_Resource]:
-    for body in response.resources:
-        yield _unwrap(body, response.type_url, response.version_info)
+    return Entry(message, digest, version_info, references_of(message), unknown_fields), ""
 
 
 def _unwrap(body: xds.Message, type_url: str, version_info: str) -> _Resource:
-    wrapper_name = ""
-    if body.type_url == WRAPPER:
-        wrapper = xds.unpack(body)
-        if wrapper is None:
-            return _Resource("", None, "", "", "is a damaged discovery.v3.Resource")
-        wrapper_name, version_info, body = wrapper.name, wrapper.version or version_info, wrapper.resource
-        if not wrapper.HasField("resource"):
-            return _Resource(wrapper_name, None, wrapper_name, version_info, "")
+    if body.type_url != WRAPPER:
+        return _unpacked(body, type_url, _Resource("", None, "", version_info, ""))
+    wrapper = xds.unpack(body)
+    if wrapper is None:
+        return _Resource("", None, "", "", "is a damaged discovery.v3.Resource")
+    return _unwrap_wrapper(wrapper, type_url, version_info)
+
+
+def _unwrap_wrapper(wrapper: xds.Message, type_url: str, version_info: str) -> _Resource:
+    name = wrapper.name or wrapper.resource_name.name
+    resource = _Resource(
+        name,
+        None,
+        wrapper_name=name,
+        version_info=wrapper.version or version_info,
+        fault="",
+        version=wrapper.version,
+        aliases=tuple(wrapper.aliases),
+        ttl_ms=ttl_ms if (ttl_ms := wrapper.ttl.ToMilliseconds()) > 0 else None,
+    )
+    return _unpacked(wrapper.resource, type_url, resource) if wrapper.HasField("resource") else resource
+
+
+def _unpacked(body: xds.Message, type_url: str, resource: _Resource) -> _Resource:
     if body.type_url != type_url:
-        return _Resource(wrapper_name, None, wrapper_name, version_info, f"is a {body.type_url!r}, not a {type_url}")
+        return resource._replace(fault=f"is a {body.type_url!r}, not a {type_url}")
     try:
         message = xds.parse(type_url, body.value)
     except DecodeError:
-        reason = f"is damaged: it is no {type_url.rpartition('/')[2]}"
-        return _Resource(wrapper_name, None, wrapper_name, version_info, reason)
-    return _Resource(name_of(message), message, wrapper_name, version_info, "")
+        return resource._replace(fault=f"is damaged: it is no {type_url.rpartition('/')[2]}")
+    is_named_by_wrapper = type_url == xds.VIRTUAL_HOST and resource.wrapper_name
+    return resource._replace(name=resource.wrapper_name if is_named_by_wrapper else name_of(message), message=message)

@@ -256,7 +256,6 @@ class ADSSource:
 
     async def _end(self) -> None:
         self._call.cancel()  # also frees a follower that is stuck in writing to a peer that does not read
-        self._stop_timers()
         await self._happened(StreamEnded())
 
     async def _until_first(self, endings: Sequence[Coroutine[Any, Any, End]]) -> End:

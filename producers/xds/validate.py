@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from google.protobuf import unknown_fields
 
+from producers.xds.interest import same_name
 from schemas import xds
 
 if TYPE_CHECKING:
@@ -25,7 +26,10 @@ NAME_FIELDS: Mapping[str, str] = {
     xds.CLUSTER_LOAD_ASSIGNMENT: "cluster_name",
     xds.LISTENER: "name",
     xds.ROUTE_CONFIGURATION: "name",
+    xds.SCOPED_ROUTE_CONFIGURATION: "name",
     xds.SECRET: "name",
+    xds.TYPED_EXTENSION_CONFIG: "name",
+    xds.VIRTUAL_HOST: "name",
 }
 """Where each type of resource keeps its name."""
 
@@ -64,10 +68,15 @@ def fault_of(message: xds.Message, wrapper_name: str = "") -> str:
     name = name_of(message)
     if not name:
         return f"{NAME_FIELDS[xds.type_url_of(message)]} is empty"
-    if wrapper_name not in ("", name):
+    if wrapper_name and not _may_be_wrapped_as(message, name, wrapper_name):
         return f"is wrapped as {wrapper_name!r}: the names must be equal"
     check = _CHECKS.get(xds.type_url_of(message))
     return (check(message) if check else "") or next(_faults(message, ""), "")
+
+
+def _may_be_wrapped_as(message: xds.Message, name: str, wrapper_name: str) -> bool:
+    """A virtual host is wrapped as `<route configuration>/<virtual host>`, all else as what it is called."""
+    return xds.type_url_of(message) == xds.VIRTUAL_HOST or same_name(name, wrapper_name)
 
 
 def _check_cluster(cluster: xds.Message) -> str:

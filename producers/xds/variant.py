@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from producers.xds.session import Session, Timing
+from producers.xds.delta import DeltaSession
+from producers.xds.sotw import SotWSession
 
 if TYPE_CHECKING:
     from producers.xds.command import Command
     from producers.xds.event import Event
+    from producers.xds.session import Timing
     from schemas import xds
 
 SERVICE = "/envoy.service.discovery.v3.AggregatedDiscoveryService"
@@ -42,7 +44,10 @@ class Variant:
     session: MakeSession
 
 
+_MESSAGE = "envoy.service.discovery.v3."
+
 VARIANTS = {
-    "sotw": Variant(f"{SERVICE}/StreamAggregatedResources", "envoy.service.discovery.v3.DiscoveryResponse", Session),
+    "sotw": Variant(f"{SERVICE}/StreamAggregatedResources", _MESSAGE + "DiscoveryResponse", SotWSession),
+    "delta": Variant(f"{SERVICE}/DeltaAggregatedResources", _MESSAGE + "DeltaDiscoveryResponse", DeltaSession),
 }
 """By the name that the settings use."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import shutil
 import signal
@@ -257,26 +256,6 @@ def test_an_agent_waits_for_a_missing_topic_and_serves_what_it_has(tmp_path: Pat
     assert roles.etcd.state().keys == before.keys
     assert agent.stop() == 0
     assert agent.text().count("no such topic") == 1  # the same reason is said once
-
-
-def test_a_second_producer_of_a_view_stops_the_first_with_1(tmp_path: Path):
-    roles = Roles(tmp_path, f"sqlite://{tmp_path}/log.db")
-    assert roles.run("topics", "apply").stop_when_done() == 0
-    first = roles.run("producer")
-    first.wait_for_line("units written")
-    second = roles.run("producer")
-    weights = itertools.cycle(range(1, 90))
-
-    def change() -> bool:
-        """Change the file until the first one has something to write after the second one took over."""
-        replace(tmp_path / "envoy.yaml", QUICKSTART.read_bytes().replace(b"weight: 90", b"weight: %d" % next(weights)))
-        return "\nmeshferry: " in first.text()
-
-    eventually(change, "the first producer ends")
-    assert first.stop_when_done() == 1
-    assert first.text().splitlines()[-1].startswith("meshferry: ")
-    assert "Traceback" not in first.text()
-    assert second.stop() == 0
 
 
 def test_json_logs_are_one_object_a_line(tmp_path: Path):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
+import signal
 import uuid
 from typing import TYPE_CHECKING
 
 import pytest
 
+from pipeline.log import open_log
 from schemas.keys import TopicKind, topic
 from tests.e2e.process import PROJECT, EtcdClient, Meshferry, State, changed_keys, directories, eventually, free_port
 from tests.e2e.secrecy import Needles
@@ -67,6 +70,11 @@ class Roles:
         replacement = self.folder / "envoy.yaml.new"
         replacement.write_text(text.replace(old, new))
         replacement.rename(self.file)
+
+    def add_view(self, name: str) -> None:
+        settings = self.folder / "meshferry.yaml"
+        view = f"{name}: {{source: {{file: '{self.file}'}}}}"
+        settings.write_text(settings.read_text().replace("views: {", f"views: {{{view}, "))
 
     def settled(self):
         return eventually(lambda: (state := self.etcd.state()).values("global_rules") and state, "all units")
@@ -143,3 +151,23 @@ async def test_no_topic_holds_a_private_key(roles: Roles):
     assert needles.in_folder(roles.folder, roles.file) == {}
     assert needles.in_bytes((roles.said() + status).encode()) == []
     assert needles.in_bytes(roles.file.read_bytes()), "what is looked for is not what the file holds"
+
+
+async def test_a_view_comes_by_a_reload_and_the_other_goes_on(roles: Roles):
+    before = roles.settled()
+    late = f"{roles.view}-late"
+    roles.add_view(late)
+    roles.processes["producer"].wait_for_line(f"started {late}, 1 unchanged")
+    roles.processes["translator"].wait_for_line(f"{late}.units: no such topic")
+    roles.output("topics", "apply")
+    for role in ("producer", "translator"):
+        roles.processes[role].send(signal.SIGHUP)
+    roles.processes["translator"].wait_for_line(f"settings read again: views {roles.view}, {late}")
+    async with open_log(roles.url) as log, asyncio.timeout(60):
+        async for batch in log.follow(topic("meshferry.", late, TopicKind.BUNDLES), 0):
+            if any(record.key == "view" for record in batch):
+                break
+    assert roles.etcd.state().keys == before.keys
+    roles.edit("weight: 90", "weight: 80")
+    assert next_state(roles, before, "a change in the view that went on")
+    assert "Traceback" not in roles.said()

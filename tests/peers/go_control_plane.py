@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
@@ -27,16 +28,23 @@ OPENER = build_opener(ProxyHandler({}))
 
 
 class GoControlPlane:
-    """The running program; one serves all tests, each with a node id of its own."""
+    """The running program; one can serve many tests, each with a node id of its own."""
 
-    def __init__(self) -> None:
-        self._process = subprocess.Popen([str(PROGRAM)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    def __init__(self, steady: str = "127.0.0.1:0") -> None:
+        self._process = subprocess.Popen(
+            [str(PROGRAM), "-steady", steady], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
         self.ports: dict[str, str] = json.loads(self._process.stdout.readline())
 
     def stop(self) -> None:
         self._process.stdin.close()
         self._process.wait(DEADLINE_S)
         self._process.stdout.close()
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        self._process.kill()
+        self.stop()
 
     def call(self, path: str, body: bytes | None = None, **query: str) -> bytes:
         url = f"http://{self.ports['control']}{path}?{urlencode(query)}"
@@ -45,13 +53,21 @@ class GoControlPlane:
             return answer.read()
 
 
-def build_program() -> None:
-    """Build the program; a machine without Go is a failure, for this peer is what the rules are tested against."""
+def find_go() -> str:
+    """Give the compiler; a machine without it is a failure, for this peer is what the rules are tested against."""
     go = shutil.which("go") or shutil.which("/usr/local/go/bin/go")
     if go is None:
-        pytest.fail("go is not installed: the tests against go-control-plane need Go 1.24 or newer on the PATH")
+        pytest.fail(
+            "go is not on the PATH nor in /usr/local/go: the tests against go-control-plane need Go 1.24 or newer; "
+            "unpack it from https://go.dev/dl to /usr/local, or install the system's package (golang-go, golang)"
+        )
+    return go
+
+
+def build_program() -> None:
+    """Build the program; what stands in the way is a failure that says it."""
     PROGRAM.parent.mkdir(exist_ok=True)
-    command = [go, "build", "-mod=readonly", "-o", str(PROGRAM), "."]
+    command = [find_go(), "build", "-mod=readonly", "-o", str(PROGRAM), "."]
     environment = {**os.environ, "GOFLAGS": "-buildvcs=false"}
     built = subprocess.run(
         command,
@@ -81,8 +97,20 @@ class GoNode:
         await self._post("/snapshot", _response(version, "", bodies), beat="1" if beats else "")
 
     async def linear(self, type_url: str, *messages) -> None:
-        """Set all resources of a type, in a linear cache."""
+        """Set all resources of a type, in a linear cache; beside an earlier snapshot, in a mux cache with it."""
         await self._post("/linear", _response("", type_url, [xds.pack(message) for message in messages]))
+
+    async def forget(self) -> None:
+        """Have neither snapshot nor linear caches any more; open streams are told nothing."""
+        await self._post("/forget")
+
+    async def close(self) -> None:
+        """End the streams and refuse new ones."""
+        await self._post("/close", **{"is": "1"})
+
+    async def open(self) -> None:
+        """Serve streams again."""
+        await self._post("/close")
 
     async def garble(self, type_url: str) -> None:
         """Add a resource that cannot be parsed to all responses of a type; to none with an empty type."""
@@ -105,6 +133,15 @@ class GoNode:
 
     def of(self, kind: str, type_url: str = "") -> list[dict]:
         return [e for e in self.journal if e["kind"] == kind and type_url in ("", e.get("type_url"))]
+
+    def answers(self, stream_number: int) -> Counter[str]:
+        """How many resources of each type have gone out on a stream, by short name; the first stream is 1."""
+        stream = self.of("open")[stream_number - 1]["stream"]
+        sent = Counter()
+        for entry in self.of("response"):
+            if entry["stream"] == stream:
+                sent[entry["type_url"].rpartition(".")[2]] += entry.get("resource_count", 0)
+        return sent
 
     def nacks(self, type_url: str) -> list[str]:
         """The texts of the NACKs of a type."""

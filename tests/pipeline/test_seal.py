@@ -45,6 +45,26 @@ def test_tokens_that_are_read_back_are_used_again():
     assert restarted.seal(PEM) == token
 
 
+def test_a_token_that_is_read_back_comes_in_place_of_ones_own():
+    published, standby = sealer().seal(PEM), sealer()
+    own = standby.seal(PEM)
+    assert standby.settled(own.encode()) == own.encode()
+    standby.remember(published.encode())
+    assert standby.seal(PEM) == published
+    assert standby.settled(own.encode()) == published.encode()
+    for foreign in (sealer().seal(b"other"), Sealer(b"\x07" * 32, FINGERPRINT_KEY).seal(PEM), "no token"):
+        assert standby.settled(foreign.encode()) == foreign.encode()
+
+
+def test_the_field_after_a_token_is_not_taken_for_a_part_of_it():
+    """Its tag, and what follows, may be letters of base64url."""
+    token = sealer().seal(PEM).encode()
+    length = bytes([0x80 | len(token) & 0x7F, len(token) >> 7])
+    restarted = sealer()
+    restarted.remember(b"\x0a" + length + token + b"BAwhatever")
+    assert restarted.seal(PEM) == token.decode()
+
+
 def test_tokens_of_another_key_are_not_used_again():
     other = X25519PrivateKey.generate().public_key().public_bytes_raw()
     restarted = sealer()

@@ -135,3 +135,16 @@ def test_a_resource_that_flaps_is_held_and_comes_when_it_is_quiet():
     [late] = publication.release(30_005)
     assert b"b" in late.resources[0].body
     assert publication.held() == ()
+
+
+def test_what_comes_and_goes_is_never_held_away_from_what_refers_to_it():
+    """Law 1: new routes come with their cluster, however often that was taken away before."""
+    publication, _ = led(None, cluster("other"))
+    for time_ms, change in ((1, cluster("a")), (2, removal(xds.CLUSTER, "a"))):
+        publication.apply(said(change, is_complete=False), time_ms)
+    written, problems = publication.apply(said(cluster("a"), *STATE[:2], is_complete=False), 3)
+    assert next(key_of(unit) for unit in written) == "cluster/a"
+    assert not problems
+    assert publication.apply(said(removal(xds.CLUSTER, "a"), is_complete=False), 4)[0] == []
+    [held] = publication.held()
+    assert (held.kind, held.names) == (HeldKind.FLAPPING, ("Cluster a",))

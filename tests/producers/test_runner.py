@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 from typing import TYPE_CHECKING
 
 import pytest
 
 from pipeline.key_directory import load_or_create_keys
-from pipeline.log import BrokenTopicError, LogUnreachableError, NewRecord, WriterFencedError, open_log
+from pipeline.log import BrokenTopicError, LogUnreachableError, NewRecord, open_log
 from pipeline.seal import Sealer
 from pipeline.topics import MAX_MESSAGE_BYTES, view_specs
 from producers import runner
@@ -17,7 +18,8 @@ from producers.source import Changes, Note, SourceProblem
 from schemas import xds
 from schemas.codec import decode, encode
 from schemas.records import Approval, Genesis, Held, Unit
-from tests.producers.scene import change, cluster, pair_secret
+from schemas.sealed import spans
+from tests.producers.scene import TLS_SOCKET, change, cluster, pair_secret
 from tests.translators.certificate_factory import make_pair
 
 if TYPE_CHECKING:
@@ -27,24 +29,63 @@ UNITS = "meshferry.v.units"
 
 
 class Said:
-    """A source that says what it is given and then ends; with `next` it waits and says one thing more."""
+    """A source that says what it is given and then ends; with `next` it waits and says one thing more.
+
+    It says nothing before its producer leads: what comes before that is taken over as one change.
+    """
 
     def __init__(self, *outputs) -> None:
         self._outputs = outputs
         self.next: asyncio.Event | None = None
+        self.late = complete(cluster("late"))
+        self.may_begin = asyncio.Event()
+        self.has_said = asyncio.Event()
 
     async def changes(self):
+        await self.may_begin.wait()
         for output in self._outputs:
             if isinstance(output, Exception):
                 raise output
             yield output
+        self.has_said.set()
         if self.next is not None:
             await self.next.wait()
-            yield complete(cluster("late"))
+            yield self.late
 
 
 def complete(*changes, notes=()) -> Changes:
     return Changes(changes, is_complete=True, source="test", notes=notes)
+
+
+class Telling:
+    """A log that lets a source begin once its producer has taken the lead."""
+
+    def __init__(self, url: str) -> None:
+        self._inner = open_log(url)
+        self.source: Said | None = None
+
+    async def __aenter__(self):
+        await self._inner.__aenter__()
+        return self
+
+    async def __aexit__(self, *error):
+        await self._inner.__aexit__(*error)
+
+    def __getattr__(self, name):
+        return getattr(self._inner, name)
+
+    def lead(self, topic, group):
+        lead, source = self._inner.lead(topic, group), self.source
+
+        class Taking:
+            async def take(self):
+                await lead.take()
+                source.may_begin.set()
+
+            def __getattr__(self, name):
+                return getattr(lead, name)
+
+        return Taking()
 
 
 class Home:
@@ -56,8 +97,9 @@ class Home:
 
     def options(self, *outputs, log=None) -> ProducerOptions:
         sealer = Sealer(self.keys.public_key, self.keys.fingerprint_key)
-        log = log or open_log(self.url)
-        return ProducerOptions("v", Said(*outputs), log, "meshferry.", sealer, "test")
+        log = log or Telling(self.url)
+        log.source = source = Said(*outputs)
+        return ProducerOptions("v", source, log, "meshferry.", sealer, "test")
 
     async def produce(self, *outputs) -> list:
         """Run a producer over a source and give the records it added."""
@@ -71,7 +113,8 @@ class Home:
 
 
 @pytest.fixture
-async def home(tmp_path: Path) -> Home:
+async def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    monkeypatch.setattr(runner, "CATCH_UP_MS", 0)
     home = Home(tmp_path)
     async with open_log(home.url) as log:
         await log.apply(view_specs("meshferry.", "v"))
@@ -159,22 +202,12 @@ async def test_notes_are_logged_once_while_they_last(home: Home, caplog):
     assert sum(line in record.getMessage() for record in caplog.records) == 2
 
 
-class Flaky:
+class Flaky(Telling):
     """A log whose first commits are lost."""
 
     def __init__(self, url: str, lost_count: int) -> None:
-        self._url = url
+        super().__init__(url)
         self._lost_count = lost_count
-
-    async def __aenter__(self):
-        self._inner = await open_log(self._url).__aenter__()
-        return self
-
-    async def __aexit__(self, *error):
-        await self._inner.__aexit__(*error)
-
-    def __getattr__(self, name):
-        return getattr(self._inner, name)
 
     async def writer(self, name):
         writer, flaky = await self._inner.writer(name), self
@@ -186,6 +219,9 @@ class Flaky:
                     raise LogUnreachableError("gone")
                 return await writer.append(topic, records)
 
+            async def close(self):
+                await writer.close()
+
         return Losing()
 
 
@@ -193,25 +229,156 @@ async def test_a_log_that_goes_away_is_waited_for_and_nothing_is_lost(home: Home
     monkeypatch.setattr(runner, "BACKOFF_BASE_S", 0.0)
     first, second = complete(cluster("a"), cluster("b")), complete(cluster("b"))
     options = home.options(first, second, log=Flaky(home.url, 2))
-    await asyncio.wait_for(runner.run(options), 10)
+    starts: list[bool] = []
+    await asyncio.wait_for(runner.run(dataclasses.replace(options, started=lambda: starts.append(True))), 10)
+    assert starts == [True]  # not before the genesis, the first of the commits, had been written
     assert "producer v: gone; trying again in 0.0 s" in caplog.text
     held = {record.key: record.value for record in await home.records()}
     assert {key for key, value in held.items() if value is not None} == {"@genesis", "cluster/b", "view"}
 
 
-async def test_a_second_producer_fences_the_first(home: Home):
-    options = home.options(complete(cluster("a")))
+@contextlib.asynccontextmanager
+async def running(options: ProducerOptions):
+    """Run a producer whose source goes on after its outputs; it is stopped at the end."""
     options.source.next = asyncio.Event()
-    first = asyncio.create_task(runner.run(options))
-    async with open_log(home.url) as log:
-        written = (record.key async for batch in log.follow(UNITS, 0) for record in batch)
-        assert [await asyncio.wait_for(anext(written), 5) for _ in range(3)] == ["@genesis", "cluster/a", "view"]
-    [gone, added] = sorted(await home.produce(complete(cluster("b"))), key=lambda record: record.key)
-    assert (gone.key, added.key) == ("cluster/a", "cluster/b")
-    options.source.next.set()
-    with pytest.raises(WriterFencedError):
-        await asyncio.wait_for(first, 10)
-    assert [record.key for record in await home.records()][-2:] == ["cluster/b", "cluster/a"]
+    producer = asyncio.create_task(runner.run(options))
+    yield producer
+    producer.cancel()
+    await asyncio.gather(producer, return_exceptions=True)
+
+
+@contextlib.asynccontextmanager
+async def following(home: Home, start: int = 0):
+    """Give the keys of units as they are written, from an offset on."""
+    async with open_log(home.url) as log, contextlib.aclosing(log.follow(UNITS, start)) as batches:
+        yield (record.key async for batch in batches for record in batch)
+
+
+async def keys_of(written, count: int) -> list[str]:
+    return [await asyncio.wait_for(anext(written), 10) for _ in range(count)]
+
+
+def upstream_tls(secret: str) -> dict:
+    sds = {"tls_certificate_sds_secret_configs": [{"name": secret, "sds_config": {"ads": {}}}]}
+    config = {"@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext"}
+    return {"name": TLS_SOCKET, "typed_config": {**config, "common_tls_context": sds}}
+
+
+def tokens_in(record) -> set[bytes]:
+    unit = decode(record.value, Unit)
+    return {resource.body[span.start : span.end] for resource in unit.resources for span in spans(resource.body)}
+
+
+async def test_a_standby_takes_over_and_writes_only_what_differs(home: Home, caplog):
+    """Also where it has sealed the same private key for itself."""
+    caplog.set_level("INFO")
+    state = (pair_secret("s", make_pair("one")), cluster("a"))
+    leading, standing = home.options(complete(*state)), home.options(complete(*state))
+    standing.source.may_begin.set()
+    standing.source.late = complete(*state, cluster("late", transport_socket=upstream_tls("s")))
+    async with following(home) as written, contextlib.AsyncExitStack() as stack:
+        async with running(leading):
+            assert await keys_of(written, 4) == ["@genesis", "secret/s", "cluster/a", "view"]
+            await stack.enter_async_context(running(standing))
+            await asyncio.wait_for(standing.source.has_said.wait(), 10)
+            before = await home.records()
+        standing.source.next.set()
+        assert await keys_of(written, 1) == ["cluster/late"]
+    assert caplog.messages.count("producer v: leads") == 2
+    after = await home.records()
+    assert after[:-1] == before
+    assert tokens_in(after[-1]) == tokens_in(after[1]) != set()
+
+
+async def test_what_was_written_a_moment_ago_is_not_taken_back_by_who_has_not_heard_of_it(home: Home, monkeypatch):
+    monkeypatch.setattr(runner, "CATCH_UP_MS", 500)
+    old, new = complete(cluster("a")), complete(cluster("a", alt_stat_name="new"))
+    await home.produce(new)
+    before = await home.records()
+    late = home.options(old)
+    late.source.late, late.source.next = new, asyncio.Event()
+    asyncio.get_running_loop().call_later(0.1, late.source.next.set)
+    await asyncio.wait_for(runner.run(late), 10)
+    assert await home.records() == before
+
+
+async def test_a_leader_that_was_fenced_stands_by_and_leads_again(home: Home, caplog, monkeypatch):
+    monkeypatch.setattr(runner, "BACKOFF_BASE_S", 0.0)
+    options = home.options(complete(cluster("a")))
+    async with following(home) as written, running(options):
+        assert await keys_of(written, 3) == ["@genesis", "cluster/a", "view"]
+        async with open_log(home.url) as log:
+            usurper = await log.writer("meshferry.v.producer")
+            await usurper.append(UNITS, [NewRecord("cluster/a", None)])
+            assert await keys_of(written, 1) == ["cluster/a"]
+        options.source.next.set()
+        assert await keys_of(written, 1) == ["cluster/late"]
+    assert "producer v: deposed: writer meshferry.v.producer: taken over by process" in caplog.text
+    assert [record.key for record in await home.records()][3:] == ["cluster/a", "cluster/late"]
+
+
+class Losing(Telling):
+    """A log whose first lead is lost when the test says so, as on a broker."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.is_over = asyncio.Event()
+        self.taken_count = 0
+
+    def lead(self, topic, group):
+        log, lead = self, super().lead(topic, group)
+
+        class Lost:
+            async def take(self):
+                await lead.take()
+                log.taken_count += 1
+
+            async def lost(self):
+                await log.is_over.wait()
+                log.is_over.clear()
+
+            def __getattr__(self, name):
+                return getattr(lead, name)
+
+        return Lost()
+
+
+async def test_a_lead_that_is_lost_is_taken_again_and_nothing_is_written_for_it(home: Home, caplog):
+    caplog.set_level("INFO")
+    log = Losing(home.url)
+    options = home.options(complete(cluster("a")), log=log)
+    async with following(home) as written, running(options):
+        assert await keys_of(written, 3) == ["@genesis", "cluster/a", "view"]
+        log.is_over.set()
+        options.source.next.set()
+        assert await keys_of(written, 2) == ["cluster/late", "cluster/a"]
+    assert log.taken_count == 2
+    roles = ["stands by", "leads", "stands by", "leads"]
+    said = [message for message in caplog.messages if message.endswith((": leads", ": stands by"))]
+    assert said == [f"producer v: {role}" for role in roles]
+
+
+async def test_who_learns_that_he_was_replaced_while_he_took_over_writes_nothing(home: Home):
+    log, answers = Telling(home.url), [False, True]
+    options = home.options(complete(cluster("a")), log=log)
+    lead_of = log.lead
+
+    def lead(topic, group):
+        candidate = lead_of(topic, group)
+
+        async def is_held() -> bool:
+            answer = answers.pop(0)
+            if not answer:
+                assert await home.records() == []
+            return answer
+
+        candidate.is_held = is_held
+        return candidate
+
+    log.lead = lead
+    await asyncio.wait_for(runner.run(options), 10)
+    assert answers == []
+    assert [record.key for record in await home.records()] == ["@genesis", "cluster/a", "view"]
 
 
 async def test_a_defect_in_a_source_ends_the_producer(home: Home):

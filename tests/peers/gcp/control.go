@@ -17,10 +17,15 @@ import (
 // pollTimeout is how long a reader of the journal is kept waiting.
 const pollTimeout = 5 * time.Second
 
+const unavailable = "14"
+
 // newControl serves what the tests set and look at. Every path takes ?node=.
 //
 //	POST /snapshot?beat=1  a serialised DiscoveryResponse: everything of the node, in a snapshot cache
-//	POST /linear           a serialised DiscoveryResponse: everything of one type, in a linear cache
+//	POST /linear           a serialised DiscoveryResponse: everything of one type, in a linear cache; beside a snapshot
+//	                       that was set before, it serves its type and the snapshot the others
+//	POST /forget           the node has neither snapshot nor linear caches any more
+//	POST /close?is=1       streams of the node are refused from now on, its open ones ended; without, served again
 //	POST /garble?type=     responses of the type carry one undecodable resource more; without a type, none do
 //	POST /kick?code=       end the node's streams with a gRPC status code; 0 ends them well, `reset` resets the socket
 //	GET  /journal?after=   the node's entries after the first so many, waited for when there are none
@@ -33,6 +38,16 @@ func newControl(directory *directory, journal *journal, connections *connections
 	})
 	mux.HandleFunc("POST /linear", func(w http.ResponseWriter, r *http.Request) {
 		answer(w, withResponse(r, directory.setLinear))
+	})
+	mux.HandleFunc("POST /forget", func(_ http.ResponseWriter, r *http.Request) {
+		directory.forget(r.FormValue("node"))
+	})
+	mux.HandleFunc("POST /close", func(w http.ResponseWriter, r *http.Request) {
+		node, isClosed := r.FormValue("node"), r.FormValue("is") != ""
+		journal.close(node, isClosed)
+		if isClosed {
+			answer(w, kick(journal.streamsOf(node), unavailable, connections))
+		}
 	})
 	mux.HandleFunc("POST /garble", func(_ http.ResponseWriter, r *http.Request) {
 		journal.garble(r.FormValue("node"), r.FormValue("type"))

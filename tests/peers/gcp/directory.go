@@ -23,37 +23,73 @@ import (
 // heartbeatInterval is how often resources with a TTL are renewed while their node's heart beats.
 const heartbeatInterval = 200 * time.Millisecond
 
-// directory is a cache of caches: nodes that were given linear caches use those, all others the snapshot caches.
+// directory is a cache of caches. A node that was given linear caches uses those for all types; one that was given a
+// snapshot too uses the linear caches it was given, and the snapshot for the other types (a mux cache). All others use
+// the snapshot caches.
 type directory struct {
-	mutex   sync.Mutex
-	beating cache.SnapshotCache
-	silent  cache.SnapshotCache
-	isBeat  map[string]bool
-	linear  map[string]map[string]*cache.LinearCache
+	mutex       sync.Mutex
+	beating     cache.SnapshotCache
+	silent      cache.SnapshotCache
+	isBeat      map[string]bool
+	hasSnapshot map[string]bool
+	linear      map[string]map[string]*cache.LinearCache
 }
 
 func newDirectory(ctx context.Context) *directory {
 	return &directory{
-		beating: cache.NewSnapshotCacheWithHeartbeating(ctx, true, cache.IDHash{}, nil, heartbeatInterval),
-		silent:  cache.NewSnapshotCache(true, cache.IDHash{}, nil),
-		isBeat:  map[string]bool{},
-		linear:  map[string]map[string]*cache.LinearCache{},
+		beating:     cache.NewSnapshotCacheWithHeartbeating(ctx, true, cache.IDHash{}, nil, heartbeatInterval),
+		silent:      cache.NewSnapshotCache(true, cache.IDHash{}, nil),
+		isBeat:      map[string]bool{},
+		hasSnapshot: map[string]bool{},
+		linear:      map[string]map[string]*cache.LinearCache{},
 	}
 }
 
 func (d *directory) cacheOf(node, typeURL string) cache.Cache {
 	d.mutex.Lock()
 	defer d.mutex.Unlock()
-	if caches, ok := d.linear[node]; ok {
-		if _, ok := caches[typeURL]; !ok {
-			caches[typeURL] = cache.NewLinearCache(typeURL)
-		}
-		return caches[typeURL]
+	caches, ok := d.linear[node]
+	if !ok {
+		return d.snapshotsOf(node)
 	}
+	if d.hasSnapshot[node] {
+		return d.muxOf(node, caches)
+	}
+	return linearOf(caches, typeURL)
+}
+
+func (d *directory) snapshotsOf(node string) cache.SnapshotCache {
 	if d.isBeat[node] {
 		return d.beating
 	}
 	return d.silent
+}
+
+func (d *directory) muxOf(node string, linear map[string]*cache.LinearCache) cache.Cache {
+	caches := map[string]cache.Cache{"": d.snapshotsOf(node)}
+	for typeURL, held := range linear {
+		caches[typeURL] = held
+	}
+	classify := func(typeURL string) string {
+		if _, ok := caches[typeURL]; ok {
+			return typeURL
+		}
+		return ""
+	}
+	return &cache.MuxCache{
+		Classify:      func(request *cache.Request) string { return classify(request.GetTypeUrl()) },
+		ClassifyDelta: func(request *cache.DeltaRequest) string { return classify(request.GetTypeUrl()) },
+		Caches:        caches,
+	}
+}
+
+func linearOf(caches map[string]*cache.LinearCache, typeURL string) *cache.LinearCache {
+	held, ok := caches[typeURL]
+	if !ok {
+		held = cache.NewLinearCache(typeURL)
+		caches[typeURL] = held
+	}
+	return held
 }
 
 func (d *directory) CreateWatch(request *cache.Request, sub cache.Subscription, out chan cache.Response) (func(), error) {
@@ -86,13 +122,20 @@ func (d *directory) setSnapshot(ctx context.Context, node string, given *discove
 		return err
 	}
 	d.mutex.Lock()
-	d.isBeat[node] = isBeat
+	d.isBeat[node], d.hasSnapshot[node] = isBeat, true
+	chosen := d.snapshotsOf(node)
 	d.mutex.Unlock()
-	chosen := d.silent
-	if isBeat {
-		chosen = d.beating
-	}
 	return chosen.SetSnapshot(ctx, node, snapshot)
+}
+
+// forget drops everything that was set for a node; streams stay open and are told nothing.
+func (d *directory) forget(node string) {
+	d.mutex.Lock()
+	defer d.mutex.Unlock()
+	d.beating.ClearSnapshot(node)
+	d.silent.ClearSnapshot(node)
+	delete(d.hasSnapshot, node)
+	delete(d.linear, node)
 }
 
 // setLinear replaces all resources of one type of a node, in a linear cache.
@@ -111,14 +154,26 @@ func (d *directory) setLinear(node string, given *discovery.DiscoveryResponse) e
 		caches = map[string]*cache.LinearCache{}
 		d.linear[node] = caches
 	}
-	held, ok := caches[given.GetTypeUrl()]
-	if !ok {
-		held = cache.NewLinearCache(given.GetTypeUrl())
-		caches[given.GetTypeUrl()] = held
-	}
+	held := linearOf(caches, given.GetTypeUrl())
 	d.mutex.Unlock()
-	held.SetResources(resources)
-	return nil
+	return update(held, resources)
+}
+
+// update changes only what differs: SetResources would call everything new.
+func update(held *cache.LinearCache, resources map[string]types.Resource) error {
+	changed, gone := map[string]types.Resource{}, []string{}
+	before := held.GetResources()
+	for name, resource := range resources {
+		if old, ok := before[name]; !ok || !proto.Equal(old, resource) {
+			changed[name] = resource
+		}
+	}
+	for name := range before {
+		if _, ok := resources[name]; !ok {
+			gone = append(gone, name)
+		}
+	}
+	return held.UpdateResources(changed, gone)
 }
 
 func unwrap(body *anypb.Any) (string, types.ResourceWithTTL, error) {

@@ -29,6 +29,7 @@ type journal struct {
 	entries map[string][]entry
 	streams map[string]map[int]*kickable
 	garbled map[string]string
+	closed  map[string]bool
 	last    int
 }
 
@@ -38,6 +39,7 @@ func newJournal() *journal {
 		entries: map[string][]entry{},
 		streams: map[string]map[int]*kickable{},
 		garbled: map[string]string{},
+		closed:  map[string]bool{},
 	}
 }
 
@@ -101,6 +103,19 @@ func (j *journal) isGarbled(node, typeURL string) bool {
 	j.mutex.Lock()
 	defer j.mutex.Unlock()
 	return j.garbled[node] == typeURL && typeURL != ""
+}
+
+// close makes the streams of a node be refused, or served again.
+func (j *journal) close(node string, isClosed bool) {
+	j.mutex.Lock()
+	defer j.mutex.Unlock()
+	j.closed[node] = isClosed
+}
+
+func (j *journal) isClosed(node string) bool {
+	j.mutex.Lock()
+	defer j.mutex.Unlock()
+	return j.closed[node]
 }
 
 func requestEntry(id int, request *discovery.DiscoveryRequest) entry {

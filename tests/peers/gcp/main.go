@@ -1,12 +1,13 @@
 // Command gcp serves xDS with the caches of go-control-plane, for the tests of meshferry.
 //
-// It listens on free ports of 127.0.0.1 and prints them as one line of JSON. What it serves and how it misbehaves is
+// It listens on free ports of 127.0.0.1, or where it is told to, and prints them as one line of JSON. What it serves and how it misbehaves is
 // set over HTTP (control.go), per node id, so that one process serves all tests at once.
 package main
 
 import (
 	"context"
 	"encoding/json"
+	"flag"
 	"io"
 	"log"
 	"net"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	"github.com/envoyproxy/go-control-plane/pkg/server/sotw/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/server/v3"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/keepalive"
@@ -26,21 +28,28 @@ const (
 	maxAgeGrace = 500 * time.Millisecond
 )
 
+const anyPort = "127.0.0.1:0"
+
 func main() {
+	address := flag.String("steady", anyPort, "where to listen for streams that live as long as they like")
+	flag.Parse()
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	go stopWithParent(stop)
 
 	directory := newDirectory(ctx)
 	journal := newJournal()
-	service := &service{inner: server.NewServer(ctx, directory, nil), journal: journal}
+	plain := &service{inner: server.NewServer(ctx, directory, nil), journal: journal}
+	inOrder := &service{inner: server.NewServer(ctx, directory, nil, sotw.WithOrderedADS()), journal: journal}
 
-	steady, steadyConnections := listen()
-	aging, _ := listen()
-	control, _ := listen()
+	steady, steadyConnections := listen(*address)
+	aging, _ := listen(anyPort)
+	ordered, _ := listen(anyPort)
+	control, _ := listen(anyPort)
 	keep := keepalive.EnforcementPolicy{MinTime: time.Minute, PermitWithoutStream: true}
-	go serve(steady, service, grpc.KeepaliveEnforcementPolicy(keep))
-	go serve(aging, service, grpc.KeepaliveParams(keepalive.ServerParameters{
+	go serve(steady, plain, grpc.KeepaliveEnforcementPolicy(keep))
+	go serve(ordered, inOrder)
+	go serve(aging, plain, grpc.KeepaliveParams(keepalive.ServerParameters{
 		MaxConnectionAge: maxAge, MaxConnectionAgeGrace: maxAgeGrace,
 	}))
 	go func() {
@@ -48,7 +57,8 @@ func main() {
 	}()
 
 	ports := map[string]string{
-		"steady": steady.Addr().String(), "aging": aging.Addr().String(), "control": control.Addr().String(),
+		"steady": steady.Addr().String(), "aging": aging.Addr().String(), "ordered": ordered.Addr().String(),
+		"control": control.Addr().String(),
 	}
 	if err := json.NewEncoder(os.Stdout).Encode(ports); err != nil {
 		log.Fatal(err)
@@ -62,8 +72,8 @@ func stopWithParent(stop context.CancelFunc) {
 	stop()
 }
 
-func listen() (net.Listener, *connections) {
-	inner, err := net.Listen("tcp", "127.0.0.1:0")
+func listen(address string) (net.Listener, *connections) {
+	inner, err := net.Listen("tcp", address)
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -5,7 +5,9 @@ import (
 
 	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/server/v3"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/anypb"
 )
 
@@ -30,12 +32,17 @@ type seat struct {
 	stream  *kickable
 }
 
-func (s *seat) sit(node string) {
+// sit notes whose stream it is once that is said, and refuses it where the node's streams are closed.
+func (s *seat) sit(node string) error {
 	if s.node == "" && node != "" {
+		if s.journal.isClosed(node) {
+			return status.Error(codes.Unavailable, "closed")
+		}
 		s.node = node
 		s.journal.enter(node, s.id, s.stream)
 		s.journal.write(node, entry{Kind: "open", Stream: s.id, Variant: s.variant})
 	}
+	return nil
 }
 
 type sotwStream struct {
@@ -46,10 +53,13 @@ type sotwStream struct {
 func (s *sotwStream) Recv() (*discovery.DiscoveryRequest, error) {
 	request, err := s.AggregatedDiscoveryService_StreamAggregatedResourcesServer.Recv()
 	if err == nil {
-		s.sit(request.GetNode().GetId())
-		s.journal.write(s.node, requestEntry(s.id, request))
+		err = s.sit(request.GetNode().GetId())
 	}
-	return request, err
+	if err != nil {
+		return nil, err
+	}
+	s.journal.write(s.node, requestEntry(s.id, request))
+	return request, nil
 }
 
 func (s *sotwStream) Send(response *discovery.DiscoveryResponse) error {
@@ -71,10 +81,13 @@ type deltaStream struct {
 func (s *deltaStream) Recv() (*discovery.DeltaDiscoveryRequest, error) {
 	request, err := s.AggregatedDiscoveryService_DeltaAggregatedResourcesServer.Recv()
 	if err == nil {
-		s.sit(request.GetNode().GetId())
-		s.journal.write(s.node, deltaRequestEntry(s.id, request))
+		err = s.sit(request.GetNode().GetId())
 	}
-	return request, err
+	if err != nil {
+		return nil, err
+	}
+	s.journal.write(s.node, deltaRequestEntry(s.id, request))
+	return request, nil
 }
 
 func (s *deltaStream) Send(response *discovery.DeltaDiscoveryResponse) error {

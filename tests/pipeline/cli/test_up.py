@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Meshferry = Callable[..., Outcome]
 
-SOURCE_FLAGS = {"xds", "node_id", "profile", "identity"}
+SOURCE_FLAGS = {"xds", "node_id", "profile", "identity", "variant"}
 FLAGS = {"xds": "", "node_id": "", "etcd_listen": "127.0.0.1:2379", "view": "edge"}
 
 
@@ -53,9 +53,10 @@ def test_a_control_plane_is_a_source(tmp_path: Path):
 
 
 def test_several_control_planes_and_a_profile(tmp_path):
-    settings = flags("", tmp_path, xds="cp:1,cp:2", profile="kuma", identity={"name": "gw"})
+    settings = flags("", tmp_path, xds="cp:1,cp:2", profile="kuma", identity={"name": "gw"}, variant="delta")
     xds = settings.views["edge"].source.xds
     assert (xds.server, xds.profile, xds.identity.name) == (["cp:1", "cp:2"], "kuma", "gw")
+    assert xds.variant == "delta"
 
 
 def test_the_policy_file_goes_into_the_view(tmp_path: Path):
@@ -78,6 +79,8 @@ async def test_a_state_directory_may_have_any_name(tmp_path: Path):
         ("", {"xds": "a:1"}, "--xds needs --node-id"),
         ("f", {"node_id": "n"}, "go with --xds HOST:PORT; a file needs none"),
         ("f", {"profile": "kuma"}, "go with --xds HOST:PORT; a file needs none"),
+        ("f", {"variant": "delta"}, "go with --xds HOST:PORT; a file needs none"),
+        ("", {"xds": "a:1", "node_id": "n", "variant": "both"}, "Invalid enum value 'both'"),
         ("", {"xds": "a:1", "profile": "linkerd"}, "Invalid enum value 'linkerd'"),
         ("", {"xds": "a:1", "profile": "kuma", "identity": {"nam": "x"}}, "unknown field `nam`"),
         ("", {"xds": "a", "node_id": "n"}, "--xds: 'a' is not HOST:PORT"),

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import sqlite3
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+import sys
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
@@ -16,10 +19,10 @@ from pipeline.log import sqlite_store as store
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
-    from pathlib import Path
 
     from pipeline.log import Log
 
+PROJECT = Path(__file__).parents[3]
 COMPACTED = {"cleanup.policy": "compact", "segment.ms": "1", "min.cleanable.dirty.ratio": "0.001"}
 """Compacted by a broker as soon as its cleaner looks."""
 
@@ -28,6 +31,8 @@ class Backend(Protocol):
     """A log's address, and what only the other side of the log can do."""
 
     url: str
+    lead_url: str
+    """The same log for candidates: one that is gone is missed soon."""
     tells_zombies: bool
     """A worker that lost its topic ends with WriterFencedError; in a consumer group it waits for its next turn."""
 
@@ -44,7 +49,7 @@ class Backend(Protocol):
 class SQLiteBackend:
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.url = f"sqlite://{path}"
+        self.url = self.lead_url = f"sqlite://{path}"
         self.tells_zombies = True
 
     def named(self, client: str) -> str:  # noqa: ARG002 - a file does not know its clients
@@ -68,6 +73,7 @@ class KafkaBackend:
     def __init__(self, bootstrap: str) -> None:
         self.bootstrap = bootstrap
         self.url = f"kafka://{bootstrap}?timeout_ms=5000"
+        self.lead_url = f"{self.url}&session_timeout_ms=2000"
         self.tells_zombies = False
 
     def named(self, client: str) -> str:
@@ -114,6 +120,26 @@ async def other(backend: Backend) -> AsyncIterator[Log]:
     """The same log, opened again as another process would."""
     async with open_log(backend.url) as opened:
         yield opened
+
+
+@asynccontextmanager
+async def candidate_process(url: str, topic: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run `tests.pipeline.log.candidate`; it is killed at the end, stopped or not."""
+    command = [sys.executable, "-m", "tests.pipeline.log.candidate", url, topic]
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, env=environment)
+    try:
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+async def said(process: asyncio.subprocess.Process) -> str:
+    """Give the next line a process says."""
+    assert process.stdout is not None
+    return (await asyncio.wait_for(process.stdout.readline(), 30)).decode().strip()
 
 
 _NUMBERS = itertools.count()

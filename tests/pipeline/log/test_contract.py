@@ -20,7 +20,7 @@ from pipeline.log import (
     WriterFencedError,
     open_log,
 )
-from tests.pipeline.log.conftest import COMPACTED
+from tests.pipeline.log.conftest import COMPACTED, candidate_process, said
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -290,6 +290,72 @@ async def test_writers_of_other_names_do_not_disturb_each_other(log: Log, topic:
     await second.append(topic, numbered(1, 1))
     await first.append(topic, numbered(1, 2))
     assert contents(await read_all(log, topic)) == contents(numbered(3))
+
+
+# Lead
+
+
+async def test_one_candidate_leads_and_the_next_waits_until_it_closes(backend: Backend, log: Log, topic: str):
+    async with open_log(backend.lead_url) as first_log, open_log(backend.lead_url) as second_log:
+        first, second = first_log.lead(topic, topic), second_log.lead(topic, topic)
+        await asyncio.wait_for(first.take(), 30)
+        await first.take()
+        losing, waiting = asyncio.create_task(first.lost()), asyncio.create_task(second.take())
+        await asyncio.wait({losing, waiting}, timeout=3)
+        assert not losing.done()
+        assert not waiting.done()
+        await cancelled(losing)
+        await first.close()
+        await asyncio.wait_for(waiting, 30)
+
+
+async def test_candidates_of_one_log_exclude_each_other_and_the_log_closes_them(backend: Backend, log: Log, topic: str):
+    async with open_log(backend.lead_url) as shared:
+        first, second = shared.lead(topic, topic), shared.lead(topic, topic)
+        await asyncio.wait_for(first.take(), 30)
+        waiting = asyncio.create_task(second.take())
+        await asyncio.wait({waiting}, timeout=1)
+        assert not waiting.done()
+        await cancelled(waiting)
+    async with open_log(backend.lead_url) as other:
+        await asyncio.wait_for(other.lead(topic, topic).take(), 30)
+
+
+async def test_topics_and_groups_are_led_independently(backend: Backend, log: Log, topic: str, sink: str):
+    async with open_log(backend.lead_url) as shared:
+        leads = [shared.lead(topic, "a" + topic), shared.lead(topic, "b" + topic), shared.lead(sink, sink)]
+        await asyncio.wait_for(asyncio.gather(*(lead.take() for lead in leads)), 30)
+        await asyncio.gather(*(lead.close() for lead in leads))
+
+
+async def test_a_killed_leader_is_replaced(backend: Backend, log: Log, topic: str):
+    async with candidate_process(backend.lead_url, topic) as process, open_log(backend.lead_url) as standby:
+        assert await said(process) == "leads"
+        lead = standby.lead(topic, topic)
+        waiting = asyncio.create_task(lead.take())
+        await asyncio.wait({waiting}, timeout=2)
+        assert not waiting.done()
+        process.kill()
+        await asyncio.wait_for(waiting, 30)
+        writer = await standby.writer(topic)
+        await writer.append(topic, [NewRecord("leader", b"standby")])
+        assert [record.value for record in await read_all(standby, topic)] == [b"candidate", b"standby"]
+        await lead.close()
+
+
+async def test_a_lead_of_a_missing_topic_is_refused(log: Log, name: Callable[[str], str]):
+    with pytest.raises(BrokenTopicError, match=re.escape(name("missing")) + ".*meshferry topics apply"):
+        await log.lead(name("missing"), name("missing")).take()
+
+
+# Sharing
+
+
+async def test_a_log_stays_open_until_its_last_user_leaves(log: Log, topic: str):
+    async with log as user:
+        writer = await user.writer(topic)
+    await writer.append(topic, numbered(1))
+    assert contents(await read_all(log, topic)) == contents(numbered(1))
 
 
 # Transform

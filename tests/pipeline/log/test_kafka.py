@@ -100,6 +100,9 @@ async def test_a_follower_survives_a_short_restart(kafka: Broker, topics: tuple[
         asyncio.timeout(40),
         aclosing(patient.follow(source, 0)) as follower,
     ):
+        writer = await patient.writer(source)
+        await writer.append(source, [NewRecord("before", b"")])
+        assert [record.key for record in await anext(follower)] == ["before"]
         waiting = asyncio.ensure_future(anext(follower))
         await asyncio.to_thread(kafka.stop)
         await asyncio.to_thread(kafka.start)

@@ -15,7 +15,7 @@ def test_hosts_get_the_default_port_and_options_their_defaults():
 def test_all_options_are_understood():
     url = (
         "kafka://a?security=sasl_ssl&ca=%2Fetc%2Fca.pem&cert=/c.pem&key=/k.pem&sasl_mechanism=SCRAM-SHA-512"
-        "&username=mesh%20ferry&password_file=/run/secret&client_id=x&timeout_ms=2500"
+        "&username=mesh%20ferry&password_file=/run/secret&client_id=x&timeout_ms=2500&session_timeout_ms=9000"
     )
     assert parse_kafka_url(url) == KafkaAddress(
         ("a:9092",),
@@ -28,6 +28,7 @@ def test_all_options_are_understood():
         "/run/secret",
         "x",
         2500,
+        9000,
     )
 
 
@@ -50,6 +51,7 @@ def test_all_options_are_understood():
         ("kafka://a?security=sasl_ssl", r"needs username=NAME"),
         ("kafka://a?security=sasl_ssl&username=u&sasl_mechanism=GSSAPI", r"use one of PLAIN, SCRAM"),
         ("kafka://a?timeout_ms=soon", r"timeout_ms=soon is not a positive number"),
+        ("kafka://a?session_timeout_ms=-1", r"session_timeout_ms=-1 is not a positive number"),
         ("kafka://a?timeout_ms=0", r"timeout_ms=0 is not a positive number"),
     ],
 )

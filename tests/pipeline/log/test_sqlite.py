@@ -7,6 +7,7 @@ import random
 import sqlite3
 import statistics
 import sys
+import threading
 import time
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
@@ -256,3 +257,22 @@ async def test_a_log_may_be_opened_again_and_shared_by_roles(tmp_path: Path):
             async with log:
                 await log.apply([TopicSpec(TOPIC, {})])
             assert await log.ends(TOPIC) == Ends(0, 0)
+
+
+async def test_users_who_enter_and_leave_at_the_same_time_share_one_open_file(tmp_path: Path):
+    log = SQLiteLog(tmp_path / "log.db")
+    await log.__aenter__()
+    await log.apply([TopicSpec(TOPIC, {})])
+
+    async def use() -> int:
+        async with log:
+            return (await log.ends(TOPIC)).next
+
+    for _ in range(20):
+        left, *nexts = await asyncio.gather(log.__aexit__(None, None, None), *(use() for _ in range(5)))
+        assert (left, nexts) == (None, [0] * 5)
+        await asyncio.gather(log.__aenter__(), use())
+    await log.__aexit__(None, None, None)
+    for thread in [thread for thread in threading.enumerate() if thread.name.startswith("meshferry-log")]:
+        thread.join(5)
+        assert not thread.is_alive()  # one that was opened twice would never end

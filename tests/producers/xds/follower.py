@@ -58,5 +58,31 @@ class Follower:
     def names(self) -> Counter[str]:
         return Counter(type_url.rpartition(".")[2] for type_url, _ in self.image)
 
+    def moved(self) -> list[tuple[str, str]]:
+        """What has changed since the first delivery; one that only says that a set is whole changes nothing."""
+        held, moved = {}, []
+        for number, changes in enumerate(self.changes):
+            given = {(change.type_url, change.name): change.body for change in changes.changes}
+            if changes.is_complete:
+                given |= {key: None for key in held if key not in given and _is_covered(key, changes)}
+            moved += [key for key, body in given.items() if number and held.get(key) != body]
+            held |= given
+        return moved
+
+    def removed(self) -> list[tuple[str, str]]:
+        """What was taken away at any time, by name or by its absence from a complete delivery."""
+        held, removed = set(), []
+        for changes in self.changes:
+            given = {(change.type_url, change.name) for change in changes.changes if change.body is not None}
+            removed += [(change.type_url, change.name) for change in changes.changes if change.body is None]
+            if changes.is_complete:
+                removed += [key for key in held - given if _is_covered(key, changes)]
+            held = (held - set(removed)) | given
+        return removed
+
     def told(self) -> list[str]:
         return [str(problem) for problem in self.problems]
+
+
+def _is_covered(key: tuple[str, str], changes: Changes) -> bool:
+    return changes.covers is None or key[0] in changes.covers

@@ -4,7 +4,8 @@ import pytest
 
 from producers.xds.delivery import Delivery
 from producers.xds.response import Entry
-from producers.xds.subscription import TYPE_RULES, Subscription
+from producers.xds.sotw import SotWSubscription
+from producers.xds.subscription import TYPE_RULES
 from producers.xds.warming import Warming
 from schemas import xds
 from tests.producers.xds.dialogue import cluster
@@ -14,7 +15,7 @@ CDS, EDS = xds.CLUSTER, xds.CLUSTER_LOAD_ASSIGNMENT
 
 class Given:
     def __init__(self) -> None:
-        self.subscriptions = {rule.type_url: Subscription(rule) for rule in TYPE_RULES}
+        self.subscriptions = {rule.type_url: SotWSubscription(rule) for rule in TYPE_RULES}
         self.warming = Warming()
         self.delivery = Delivery(self.subscriptions, self.warming, "cp:1")
 
@@ -71,7 +72,7 @@ def test_a_complete_delivery_speaks_only_for_what_is_known_and_the_rest_follows(
     assert first.covers == {CDS, EDS}
     given.know(xds.LISTENER)
     (second,) = given.deliver()
-    assert second.covers == {xds.LISTENER, xds.ROUTE_CONFIGURATION, xds.SECRET}
+    assert second.covers == given.subscriptions.keys() - {CDS, EDS}
     assert second.changes == ()
 
 

@@ -4,7 +4,20 @@ import pytest
 
 from producers.xds.references import REFERENCES, may_refer, references_of
 from schemas import xds
-from tests.producers.xds.dialogue import ADS, build, cluster, endpoints, hcm, listener, routes, tls
+from tests.producers.xds.dialogue import (
+    ADS,
+    build,
+    cluster,
+    discovering_listener,
+    endpoints,
+    hcm,
+    http_listener,
+    listener,
+    routes,
+    scope,
+    scoped_listener,
+    tls,
+)
 
 OTHER_SERVER = {
     "api_config_source": {"api_type": "GRPC", "grpc_services": [{"envoy_grpc": {"cluster_name": "sds-grpc"}}]}
@@ -18,18 +31,25 @@ def names(message):
 @pytest.mark.parametrize("row", REFERENCES, ids=lambda row: row.message)
 def test_every_row_names_fields_that_exist(row):
     """A misspelt path would silently find nothing."""
-    message = xds.message_class(row.message)()
-    for path in (*row.names, row.config_source):
-        part = message
+    for path in filter(None, (*row.names, row.config_source)):
+        descriptor = xds.message_class(row.message).DESCRIPTOR
         for field in path.split("."):
-            part = getattr(part, field)
-    assert message.DESCRIPTOR.full_name == row.message
+            descriptor = descriptor.fields_by_name[field].message_type
+        assert path != row.config_source or descriptor.full_name == "envoy.config.core.v3.ConfigSource"
+    assert row.names or row.constant
     assert xds.is_known(row.type_url)
 
 
 def test_a_cluster_of_type_eds_refers_to_its_endpoints_by_service_name_or_its_own():
     assert references_of(cluster("a")) == {(xds.CLUSTER_LOAD_ASSIGNMENT, "a")}
     assert references_of(cluster("a", "svc")) == {(xds.CLUSTER_LOAD_ASSIGNMENT, "svc")}
+
+
+def test_a_name_that_would_mean_everything_is_never_asked_for():
+    """Nothing would tell its resource from all the others, which would come with it and never go."""
+    assert references_of(cluster("*")) == frozenset()
+    assert references_of(cluster("a", "*")) == frozenset()
+    assert references_of(listener("l", "*", default_routes="r")) == {(xds.ROUTE_CONFIGURATION, "r")}
 
 
 def test_a_cluster_of_another_type_does_not():
@@ -122,3 +142,35 @@ def test_scopes_in_a_listener_refer_to_their_routes():
     assert references_of(manager) == {(xds.ROUTE_CONFIGURATION, "r1")}
     manager.scoped_routes.ClearField("rds_config_source")
     assert references_of(manager) == frozenset()
+
+
+def test_scopes_are_wanted_all_and_each_leads_to_its_routes():
+    assert references_of(scoped_listener("l")) == {(xds.SCOPED_ROUTE_CONFIGURATION, "*")}
+    assert references_of(scope("s", "r")) == {(xds.ROUTE_CONFIGURATION, "r")}
+
+
+def test_scopes_listed_in_the_listener_lead_to_their_routes():
+    listed = {"scoped_route_configurations": [{"name": "s", "route_configuration_name": "r"}]}
+    scoped = {
+        "name": "scopes",
+        "rds_config_source": ADS,
+        "scoped_route_configurations_list": listed,
+    }
+    assert references_of(http_listener("l", scoped_routes=scoped)) == {(xds.ROUTE_CONFIGURATION, "r")}
+
+
+def test_virtual_hosts_are_wanted_by_the_name_of_a_route_configuration_that_is_a_resource():
+    assert references_of(routes("r", has_vhds=True)) == {(xds.VIRTUAL_HOST, "r")}
+    assert references_of(http_listener("l", route_config={"name": "r", "vhds": {"config_source": ADS}})) == frozenset()
+
+
+def test_filters_are_discovered_by_their_name():
+    found = references_of(discovering_listener("l", "f"))
+    assert found == {(xds.TYPED_EXTENSION_CONFIG, "f"), (xds.ROUTE_CONFIGURATION, "r")}
+
+
+def test_names_are_found_in_maps_too():
+    message = cluster("a", is_eds=False)
+    inner = cluster("b", is_eds=False, secret="s").transport_socket.typed_config
+    message.typed_extension_protocol_options["x"].CopyFrom(inner)
+    assert references_of(message) == {(xds.SECRET, "s")}

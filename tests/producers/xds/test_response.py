@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from producers.xds.response import MAX_ERROR_CHARS, WRAPPER, read_response
+from producers.xds.interest import Interest
+from producers.xds.response import MAX_ERROR_CHARS, WRAPPER, read_delta_response, read_response
 from schemas import xds
 from tests.producers.xds.dialogue import DISCOVERY_RESPONSE, bad_cluster, cluster, endpoints, listener
 
@@ -18,7 +19,13 @@ def wrapped(message, name="", version=""):
 
 
 def read(*resources, held=None, wanted=None, type_url=xds.CLUSTER):
-    return read_response(response(*resources, type_url=type_url), held or {}, wanted)
+    return read_response(response(*resources, type_url=type_url), held or {}, Interest(type_url, wanted))
+
+
+def read_delta(*wrappers, removed=(), held=None, wanted=None, type_url=xds.CLUSTER):
+    response_class = xds.message_class("envoy.service.discovery.v3.DeltaDiscoveryResponse")
+    message = response_class(type_url=type_url, resources=wrappers, removed_resources=removed)
+    return read_delta_response(message, held or {}, Interest(type_url, wanted))
 
 
 def test_new_resources_are_taken_with_what_they_refer_to():
@@ -125,3 +132,55 @@ def test_the_text_of_a_nack_is_bounded():
     text = read(*(bad_cluster(f"cluster-{index}") for index in range(500))).error_detail()
     assert len(text) < MAX_ERROR_CHARS + 40
     assert text.endswith("(500 bad resources)")
+
+
+def resource(message, name, **fields):
+    return RESOURCE(name=name, resource=xds.pack(message), **fields)
+
+
+def test_delta_gives_each_resource_its_own_version_or_its_digest():
+    reading = read_delta(resource(cluster("a"), "a", version="v1"), resource(cluster("b"), "b"))
+    assert reading.changed["a"].version_info == "v1"
+    assert reading.changed["b"].version_info == reading.changed["b"].digest.hex()
+    assert reading.versions == {"a": "v1", "b": ""}
+
+
+def test_delta_names_what_is_removed_in_either_field():
+    held = read(cluster("a"), cluster("b")).changed
+    response_class = xds.message_class("envoy.service.discovery.v3.DeltaDiscoveryResponse")
+    message = response_class(type_url=xds.CLUSTER, removed_resources=["a"], removed_resource_names=[{"name": "b"}])
+    assert read_delta_response(message, held, Interest(xds.CLUSTER, None)).removed == {"a", "b"}
+
+
+def test_delta_takes_a_removal_only_of_what_is_held_or_wanted():
+    reading = read_delta(removed=["a", "z"], wanted={"a"}, type_url=xds.CLUSTER_LOAD_ASSIGNMENT)
+    assert reading.removed == {"a"}
+
+
+def test_delta_rejects_what_is_sent_and_removed_at_once():
+    reading = read_delta(resource(cluster("a"), "a"), removed=["a"])
+    assert reading.error_detail() == "a: is sent and removed in one response"
+    assert (reading.changed, reading.removed) == ({}, frozenset())
+
+
+def test_a_virtual_host_is_called_as_its_wrapper_is():
+    host = xds.message_class(xds.VIRTUAL_HOST)(name="v", domains=["x"])
+    reading = read_delta(resource(host, "r/v"), wanted={"r"}, type_url=xds.VIRTUAL_HOST)
+    assert (set(reading.changed), reading.answered) == ({"r/v"}, {"r"})
+
+
+def test_times_to_live_are_read_of_what_is_there_and_of_what_is_renewed():
+    held = read(cluster("a")).changed
+    lives = resource(cluster("b"), "b")
+    lives.ttl.FromMilliseconds(1500)
+    beat = RESOURCE(name="a", ttl={"seconds": 2})
+    stranger = RESOURCE(name="z", ttl={"seconds": 2})
+    reading = read(*map(xds.pack, (lives, beat, stranger)), cluster("c"), held=held)
+    assert reading.ttls_ms == {"a": 2000, "b": 1500, "c": None}
+    assert not reading.has_only_heartbeats
+    assert read(xds.pack(beat), held=held).has_only_heartbeats
+
+
+def test_a_heartbeat_for_another_version_renews_nothing():
+    held = read(cluster("a")).changed
+    assert read(xds.pack(RESOURCE(name="a", version="2", ttl={"seconds": 2})), held=held).ttls_ms == {}

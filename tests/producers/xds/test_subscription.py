@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from producers.xds.subscription import TYPE_RULES, Subscription, TypeRule
+from producers.xds.sotw import SotWSubscription
+from producers.xds.subscription import TYPE_RULES, TypeRule
 from schemas import xds
 from tests.producers.xds.dialogue import DISCOVERY_RESPONSE
 
@@ -15,12 +16,12 @@ def response(nonce="n", version="1"):
 
 @pytest.fixture
 def named():
-    return Subscription(TypeRule(xds.CLUSTER_LOAD_ASSIGNMENT, is_wildcard=False))
+    return SotWSubscription(TypeRule(xds.CLUSTER_LOAD_ASSIGNMENT, is_wildcard=False))
 
 
 @pytest.fixture
 def wildcard():
-    return Subscription(TypeRule(xds.CLUSTER, is_wildcard=True))
+    return SotWSubscription(TypeRule(xds.CLUSTER, is_wildcard=True))
 
 
 def test_what_a_type_waits_for_stands_before_it():
@@ -76,3 +77,13 @@ def test_a_new_stream_keeps_only_the_version(named):
     assert (named.is_requested, named.requested, named.response_count, named.is_resting) == (False, NOTHING, 0, False)
     request = named.next_request({"a"})
     assert (request.response_nonce, request.version_info, request.HasField("error_detail")) == ("", "8", False)
+
+
+def test_names_are_left_out_until_something_comes(named):
+    named.next_request({"a", "b"})
+    assert named.is_unanswered
+    named.left_out = frozenset({"a"})
+    named.receive(response("x"), "")
+    assert (named.is_unanswered, named.left_out) == (False, NOTHING)
+    named.next_request({"a", "b"})  # the answer alone asks for nothing new
+    assert not named.is_unanswered

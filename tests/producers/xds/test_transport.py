@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import re
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -19,29 +18,12 @@ from cryptography.x509.oid import NameOID
 from pipeline.settings import IdentitySettings, TLSSettings, XDSSettings
 from producers.xds.channel import Server, TLSFiles
 from producers.xds.node import build_node
-from producers.xds.session import Timing
 from producers.xds.transport import ADSSource, Lifetime, source_of
 from schemas import xds
 from tests.peers.ads import ADSPeer
-from tests.peers.half_open import HalfOpen
-from tests.producers.xds.dialogue import bad_listener, cluster, endpoints, listener, routes, secret
+from tests.producers.xds.dialogue import bad_listener, endpoints, listener, routes, secret, wrapped
 from tests.producers.xds.follower import DEADLINE_S, Follower
-
-
-@pytest.fixture
-async def peer():
-    running = ADSPeer()
-    await running.set(xds.CLUSTER, cluster("a"), cluster("b"))
-    await running.set(xds.CLUSTER_LOAD_ASSIGNMENT, endpoints("a"), endpoints("b"))
-    await running.set(xds.LISTENER, listener("l", "r", secret="s"))
-    await running.set(xds.ROUTE_CONFIGURATION, routes("r"))
-    await running.set(xds.SECRET, secret("s"))
-    await running.start()
-    yield running
-    await running.stop()
-
-
-WHOLE = {"Cluster": 2, "ClusterLoadAssignment": 2, "Listener": 1, "RouteConfiguration": 1, "Secret": 1}
+from tests.producers.xds.state import WHOLE
 
 
 async def test_the_whole_view_arrives_as_one_complete_delivery(peer, follow):
@@ -88,62 +70,6 @@ async def test_a_bad_resource_is_rejected_with_its_reason_and_the_rest_is_taken(
     assert "address is missing" in follower.told()[0]
 
 
-async def test_a_peer_that_resends_at_once_is_held_to_the_rate(peer, follow):
-    peer.misbehaviour.resends_on_nack = True
-    follower = follow(peer.address, timing=Timing(existence_ms=300, confirmation_ms=300, nack_interval_ms=100))
-    await follower.until(lambda: follower.changes)
-    await peer.set(xds.LISTENER, bad_listener("l"))
-    await peer.until(lambda: peer.nacks(xds.LISTENER))
-    begin = asyncio.get_running_loop().time()
-    await peer.until(lambda: len(peer.nacks(xds.LISTENER)) == 4)
-    assert asyncio.get_running_loop().time() - begin >= 0.29
-    assert len(follower.problems) == 1
-
-
-async def test_duplicates_are_rejected_and_the_rest_goes_on(peer, follow):
-    peer.misbehaviour.doubles.add(xds.ROUTE_CONFIGURATION)
-    follower = follow(peer.address)
-    await follower.until(lambda: follower.changes)
-    await peer.until(lambda: peer.nacks(xds.ROUTE_CONFIGURATION))
-    assert peer.nacks(xds.ROUTE_CONFIGURATION)[0].error_detail.message == "r: is in the response 2 times"
-    assert follower.names["Listener"] == 1
-    assert xds.ROUTE_CONFIGURATION not in follower.changes[0].covers
-
-
-async def test_one_nonce_for_everything_is_lived_with(peer, follow):
-    peer.misbehaviour.repeats_nonce = True
-    follower = follow(peer.address)
-    await follower.until(lambda: follower.changes)
-    assert follower.names == WHOLE
-
-
-async def test_types_that_come_unasked_and_out_of_order_are_ignored_until_asked_for(peer, follow):
-    peer.misbehaviour.sends_unasked = [xds.ROUTE_CONFIGURATION, xds.CLUSTER_LOAD_ASSIGNMENT, xds.SECRET]
-    follower = follow(peer.address)
-    await follower.until(lambda: follower.changes)
-    assert follower.names == WHOLE
-    assert not peer.nacks(xds.ROUTE_CONFIGURATION)
-
-
-async def test_resources_that_were_not_asked_for_are_ignored(peer, follow):
-    peer.misbehaviour.sends_everything = True
-    await peer.set(xds.CLUSTER_LOAD_ASSIGNMENT, endpoints("a"), endpoints("b"), endpoints("z"))
-    follower = follow(peer.address)
-    await follower.until(lambda: follower.changes)
-    assert follower.names == WHOLE
-
-
-async def test_a_type_that_stays_silent_is_waited_for_and_then_left_out(peer, follow):
-    peer.misbehaviour.silent.add(xds.SECRET)
-    follower = follow(peer.address)
-    await follower.until(lambda: follower.changes)
-    assert follower.names == {name: count for name, count in WHOLE.items() if name != "Secret"}
-    assert "Secret: no answer within 0.3 s for s" in follower.told()[0]
-    peer.misbehaviour.silent.clear()
-    await peer.bump(xds.SECRET)
-    await follower.until(lambda: follower.names == WHOLE)
-
-
 @pytest.mark.parametrize("code", [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.INTERNAL])
 async def test_a_reset_stream_is_opened_again_with_the_versions_that_were_accepted(peer, follow, code):
     follower = follow(peer.address)
@@ -174,18 +100,14 @@ async def test_a_stopped_server_keeps_the_last_state_and_a_started_one_gives_the
     assert follower.names == WHOLE
 
 
-async def test_a_server_that_comes_back_empty_does_not_empty_the_view(peer, follow):
-    follower = follow(peer.address, timing=Timing(existence_ms=300, confirmation_ms=60_000))
-    await follower.until(lambda: follower.changes)
+async def test_a_time_to_live_runs_out_while_the_control_plane_is_away(peer, follow):
+    mortal, *others = peer.resources[xds.CLUSTER].values()
+    await peer.set(xds.CLUSTER, wrapped(mortal, ttl_ms=2_000), *others)
+    follower = follow(peer.address)
+    await follower.until(lambda: follower.names == WHOLE)
     await peer.stop()
-    kept = peer.resources[xds.CLUSTER]
-    await peer.set(xds.CLUSTER)
-    await peer.start()
-    await follower.until(lambda: any("2 resources stay" in problem for problem in follower.told()))
-    await peer.set(xds.CLUSTER, *kept.values())
-    await peer.until(lambda: peer.of(xds.CLUSTER)[-1].version_info == str(peer.versions[xds.CLUSTER]))
-    assert len(follower.changes) == 1
-    assert follower.names == WHOLE
+    await follower.until(lambda: follower.names["Cluster"] == 1)
+    assert "treated as removed" in follower.told()[-1]
 
 
 async def test_an_unreachable_server_is_one_problem_with_address_and_remedy(peer, follow):
@@ -211,17 +133,6 @@ async def test_a_server_without_the_service_is_named(follow):
     assert "UNIMPLEMENTED" in follower.told()[0]
     assert "is an ADS server's" in follower.told()[0]
     await server.stop(None)
-
-
-async def test_what_is_no_response_ends_the_stream_and_is_tried_again(peer, follow):
-    follower = follow(peer.address)
-    await follower.until(lambda: follower.changes)
-    (stream,) = peer.streams
-    await stream.context.write(b"\xff\xff\xff")
-    await follower.until(lambda: follower.problems)
-    assert "no DiscoveryResponse" in follower.told()[0]
-    await peer.until(lambda: len(peer.of(xds.CLUSTER)) >= 3)
-    assert follower.names == WHOLE
 
 
 async def test_a_response_above_grpcs_default_limit_is_taken(peer, follow):
@@ -376,52 +287,12 @@ async def test_an_unreachable_control_plane_is_stood_in_for_and_returned_to(peer
     await stand_in.stop()
 
 
-async def test_a_stream_of_the_greatest_age_is_opened_again_without_a_problem(peer, follow):
-    follower = follow(peer.address, lifetime=Lifetime(max_age_s=0.4))
-    await peer.until(lambda: len(peer.metadata) >= 3)
-    assert not follower.problems
-    assert len(follower.changes) == 1
-
-
 async def test_a_silent_stream_is_opened_again_and_the_ages_are_told(peer, follow):
     follower = follow(peer.address, lifetime=Lifetime(max_silence_s=0.5))
     await follower.until(lambda: follower.problems)
     assert "nothing was heard for 0.5 s; last answers: Cluster " in follower.told()[0]
     await peer.until(lambda: len(peer.metadata) >= 2)
     assert set(follower.source.ages_s()) == set(peer.resources)
-
-
-@pytest.mark.parametrize("code", [grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.UNAVAILABLE])
-async def test_a_control_plane_that_limits_streams_is_asked_ever_more_rarely(peer, follow, code):
-    peer.refuses = code
-    delays = []
-    follower = follow(peer.address, jitter=lambda: delays.append(1) or 0.02)
-    await peer.until(lambda: len(peer.metadata) >= 4)
-    assert len(delays) >= 3  # one wait before each attempt but the first
-    assert len(follower.problems) == 1
-
-
-async def test_a_half_open_connection_is_found_by_its_keepalive(peer, follow):
-    async with HalfOpen(peer.port) as between:
-        follower = follow(between.address, keepalive_ms=1_000)
-        await follower.until(lambda: follower.changes)
-        between.hold()
-        await follower.until(lambda: follower.problems)
-        between.release()
-        await peer.until(lambda: len(peer.metadata) >= 2)
-        assert follower.names == WHOLE
-
-
-async def test_a_connection_reset_in_the_middle_of_a_response_loses_nothing(peer, follow):
-    async with HalfOpen(peer.port) as between:
-        follower = follow(between.address)
-        await follower.until(lambda: follower.changes)
-        between.reset_after(100_000)
-        with suppress(grpc.aio.InternalError):  # the peer cannot write its response to the end
-            await peer.set(xds.SECRET, secret("s", content="x" * 5_000_000))
-        await follower.until(lambda: len(follower.changes) == 2)
-        assert [change.name for change in follower.changes[1].changes] == ["s"]
-        assert follower.problems[0].place == between.address
 
 
 def test_a_list_of_control_planes_headers_and_a_profile_are_taken_from_settings():
