@@ -9,13 +9,13 @@ from translators import dispatch
 from translators.block import NOT_FOUND, UNAVAILABLE, abort, answer_part, denial
 from translators.expr import equals
 from translators.filters import run_filters
-from translators.format_string import Variable
 from translators.forwarding import Forwarding
-from translators.headers import fold
 from translators.level import level_steps
+from translators.local_reply import reply_plugins
 from translators.mappings.action.direct_response import direct_response
 from translators.mappings.action.redirect import AS_RECEIVED, path_behind, redirects
-from translators.route_draft import response_plugins
+from translators.plugin_phase import answered
+from translators.route_context import Part
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,9 +23,7 @@ if TYPE_CHECKING:
     from schemas import xds
     from translators.filters import FilterDraft
     from translators.findings import Findings
-    from translators.format_string import Piece
-    from translators.header_step import Mutation, Step
-    from translators.route_context import Part, RouteContext
+    from translators.route_context import RouteContext
     from translators.where import Where
 
 _MOVED_PERMANENTLY = 301
@@ -51,19 +49,35 @@ def build_parts(route: xds.Message, context: RouteContext, at: Where, findings: 
     if kind == "route":
         return Forwarding(route, context, at, findings).parts()
     filters = run_filters(context, route, at, findings)
-    denied = filters.denial()
-    if denied is not None:
-        return [denied]
     if kind == "redirect":
-        return _redirect_parts(route, context, filters, at, findings)
-    if kind == "direct_response":
-        place = at.field("direct_response")
-        dispatch.apply(route.direct_response, None, place, findings)
-        plugins = direct_response(route.direct_response, place, findings)
-        mutations = _response_plugins(route, context, filters, at, findings)
-        return [answer_part(plugins | mutations, plugins["fault-injection"]["abort"]["http_status"])]
-    findings.report("RT-ACTION", at.field(kind) if kind else at)
-    return [denial(UNAVAILABLE, "RT-ACTION")]
+        parts = _redirect_parts(route, context, filters, at, findings)
+    elif kind == "direct_response":
+        parts = [_direct_part(route, context, filters, at, findings)]
+    else:
+        findings.report("RT-ACTION", at.field(kind) if kind else at)
+        parts = [denial(UNAVAILABLE, "RT-ACTION")]
+    return _guarded(filters, parts, at, findings)
+
+
+def _guarded(filters: FilterDraft, parts: Iterable[Part], at: Where, findings: Findings) -> list[Part]:
+    """Put what filters answer in front; the mutations of the route do not touch these answers (section 14.10)."""
+    if not filters.guards:
+        return list(parts)
+    response = reply_plugins(filters.response_steps(), at, findings)
+    if filters.is_closed:
+        return filters.guarded(Part(), response)
+    return [guarded for part in parts for guarded in filters.guarded(part, response)]
+
+
+def _direct_part(
+    route: xds.Message, context: RouteContext, filters: FilterDraft, at: Where, findings: Findings
+) -> Part:
+    place = at.field("direct_response")
+    dispatch.apply(route.direct_response, None, place, findings)
+    plugins = direct_response(route.direct_response, place, findings)
+    status = plugins["fault-injection"]["abort"]["http_status"]
+    mutations = _response_plugins(route, context, filters, at, findings)
+    return answer_part(answered(filters.plugins, plugins) | mutations, status)
 
 
 def terminal_parts(context: RouteContext, at: Where, findings: Findings) -> list[Part]:
@@ -92,18 +106,15 @@ def require_tls_parts(context: RouteContext, at: Where, findings: Findings) -> l
         return []
     plugins = abort(_MOVED_PERMANENTLY, "", {"Location": _HTTPS_LOCATION})
     parts = _answered_parts(plugins, _MOVED_PERMANENTLY, context, at, findings)
-    return [replace(part, conditions=(equals("scheme", "http"),)) for part in parts]
+    return [replace(part, conditions=(equals("scheme", "http"), *part.conditions)) for part in parts]
 
 
 def _answered_parts(
     plugins: dict[str, Any], status: int, context: RouteContext, at: Where, findings: Findings
 ) -> list[Part]:
     filters = run_filters(context, None, at, findings)
-    denied = filters.denial()
-    if denied is not None:
-        return [denied]
-    response = fold(_unforwarded(filters.response_steps()), "response", at, findings)
-    return [answer_part(plugins | response_plugins(response), status)]
+    response = reply_plugins(filters.response_steps(), at, findings)
+    return filters.guarded(answer_part(answered(filters.plugins, plugins) | response, status), response)
 
 
 def _redirect_parts(
@@ -116,7 +127,13 @@ def _redirect_parts(
         return [denial(UNAVAILABLE, "RA-REDIRECT")]
     mutations = _response_plugins(route, context, filters, at, findings)
     return [
-        answer_part(one.plugins | mutations, one.status, suffix=one.suffix, conditions=one.conditions) for one in found
+        answer_part(
+            answered(filters.plugins, one.plugins) | mutations,
+            one.status,
+            suffix=one.suffix,
+            conditions=one.conditions,
+        )
+        for one in found
     ]
 
 
@@ -126,17 +143,4 @@ def _response_plugins(
     levels = level_steps(route, context, "response", at, findings, constants={"RESPONSE_CODE": _UNSET_STATUS})
     steps = [*levels, *filters.response_steps()]
     path = path_behind(route.redirect) if route.HasField("redirect") else AS_RECEIVED
-    return response_plugins(fold(_unforwarded(steps, path), "response", at, findings))
-
-
-def _unforwarded(steps: Iterable[Step], path: tuple[Piece, ...] = AS_RECEIVED) -> list[Step]:
-    """Quote path and Host as they are where nothing is sent upstream, so that nothing was rewritten for it."""
-    known: dict[Piece, tuple[Piece, ...]] = {
-        Variable("upstream_uri"): path,
-        Variable("upstream_host"): (Variable("http_host"),),
-    }
-
-    def replaced(mutation: Mutation) -> Mutation:
-        return replace(mutation, pieces=tuple(new for old in mutation.pieces for new in known.get(old, (old,))))
-
-    return [replace(step, mutations=tuple(replaced(mutation) for mutation in step.mutations)) for step in steps]
+    return reply_plugins(steps, at, findings, path)

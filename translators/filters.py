@@ -1,23 +1,29 @@
-"""What the HTTP filters of a route add to it, and whether one of them must block it (fail closed)."""
+"""What the HTTP filters of a route add to it: plugins, mutations, and guards that answer instead of it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from schemas.records import Severity
 from translators import dispatch
-from translators.block import FORBIDDEN, UNAVAILABLE, denial
+from translators.block import FIRST_ERROR, FORBIDDEN, UNAVAILABLE, denial
 from translators.diagnostics import DiagnosticClass
+from translators.expr import ALWAYS, NEVER, all_of
 from translators.http_filter import effective_filters
+from translators.plugin_phase import answered, priority_of
 from translators.registry import Diagnosed, Handled, Ignored, find
+from translators.route_context import Part
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from schemas import xds
+    from translators.expr import Expr
     from translators.findings import Findings
     from translators.header_step import Step
     from translators.http_filter import EffectiveFilter
-    from translators.route_context import Part, RouteContext
+    from translators.route_context import RouteContext
     from translators.where import Where
 
 _FORBIDDING = frozenset({"HF-RESTRICT", "AUTH-JWT-AUD", "AUTH-JWKS"})
@@ -25,33 +31,111 @@ _FORBIDDING = frozenset({"HF-RESTRICT", "AUTH-JWT-AUD", "AUTH-JWKS"})
 _SERVED = "requests are served without the filter"
 
 
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """What a filter answers itself: a route in front of the one it guards (mapping.md section 14.9).
+
+    Attributes:
+        name: tells the guards of a route apart; empty for the one that closes it.
+        conditions: when it answers.
+        plugins: what answers, with all that runs before.
+        status: of the answer.
+    """
+
+    name: str
+    conditions: tuple[Expr, ...]
+    plugins: dict[str, Any]
+    status: int
+
+
 @dataclass(slots=True)
 class FilterDraft:
     """What the filters of one route contribute to.
 
     Attributes:
-        denied_by: code of the first finding that blocks the route; empty when none does.
+        guards: answers of filters, in the order of the filters; what follows an unconditional one is never reached.
+        plugins: plugins of the route itself, each with its place in Envoy's order.
         request: mutations of the request, in the order of the filters.
         response: mutations of the response, in the order of the filters; Envoy runs them backwards.
     """
 
-    denied_by: str = ""
+    guards: list[Guard] = field(default_factory=list)
+    plugins: dict[str, Any] = field(default_factory=dict)
     request: list[Step] = field(default_factory=list)
     response: list[list[Step]] = field(default_factory=list)
 
+    @property
+    def is_closed(self) -> bool:
+        """The route itself is never reached."""
+        return bool(self.guards) and not self.guards[-1].conditions
+
     def deny(self, code: str) -> None:
         """Block the route; the first filter that does so decides the answer, as in Envoy."""
-        self.denied_by = self.denied_by or code
+        status = FORBIDDEN if code in _FORBIDDING else UNAVAILABLE
+        self._close(denial(status, code).fields["plugins"], status)
 
-    def denial(self) -> Part | None:
-        """Give the part that stands in for the route, if it is blocked."""
-        if not self.denied_by:
-            return None
-        return denial(FORBIDDEN if self.denied_by in _FORBIDDING else UNAVAILABLE, self.denied_by)
+    def answer(self, name: str, answer: dict[str, Any], conditions: Iterable[Expr] = ()) -> None:
+        """Answer instead of the route.
+
+        Args:
+            name: of the filter, and of the answer where a filter has several.
+            answer: plugins among which fault-injection aborts.
+            conditions: when; always if there is none.
+        """
+        required = all_of(conditions)
+        status = int(answer["fault-injection"]["abort"]["http_status"])
+        if required == ALWAYS:
+            self._close(answer, status)
+        elif required != NEVER and not self.is_closed:
+            taken = sum(guard.name.partition("#")[0] == name for guard in self.guards)
+            unique = f"{name}#{taken}" if taken else name
+            self.guards.append(Guard(unique, (required,), answered(self.plugins, answer), status))
+
+    def _close(self, answer: dict[str, Any], status: int) -> None:
+        if not self.is_closed:
+            self.guards.append(Guard("", (), answered(self.plugins, answer), status))
+
+    def add_plugin(self, name: str, conf: dict[str, Any], index: int) -> bool:
+        """Add a plugin to the route.
+
+        Args:
+            name: of the plugin.
+            conf: its configuration; `_meta.filter` may say when it runs.
+            index: of the filter in the connection manager.
+
+        Returns:
+            False when another filter has the plugin already: a route has one of each name, so the caller reports
+            HF-DUP and fails closed if the filter restricts.
+        """
+        if name in self.plugins:
+            return False
+        meta = {"priority": priority_of(index), **conf.get("_meta", {})}
+        self.plugins[name] = {**conf, "_meta": meta}
+        return True
 
     def response_steps(self) -> list[Step]:
         """Give the mutations of the response in the order in which Envoy evaluates them."""
         return [step for steps in reversed(self.response) for step in steps]
+
+    def guarded(self, part: Part, response: Mapping[str, Any]) -> list[Part]:
+        """Give a part with its guards in front of it, or only these where it is never reached.
+
+        Args:
+            part: one APISIX route of the Envoy route.
+            response: the plugins that mutate the guards' answers.
+        """
+        parts = [_guard_part(guard, part, response) for guard in self.guards]
+        return parts if self.is_closed else [*parts, part]
+
+
+def _guard_part(guard: Guard, part: Part, response: Mapping[str, Any]) -> Part:
+    return Part(
+        suffix=".".join(filter(None, (part.suffix, guard.name))),
+        conditions=(*part.conditions, *guard.conditions),
+        fields={"plugins": {**guard.plugins, **response}},
+        is_blocking=guard.status >= FIRST_ERROR,
+        is_guard=bool(guard.name),
+    )
 
 
 def run_filters(

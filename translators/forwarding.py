@@ -11,6 +11,7 @@ from translators.filters import run_filters
 from translators.header_step import Step
 from translators.headers import fold
 from translators.level import level_place, level_steps
+from translators.local_reply import reply_plugins
 from translators.mappings.action.cluster import not_found_status, upstream_of
 from translators.mappings.action.host_rewrite import rewrite_host
 from translators.mappings.action.retry_policy import report_lost
@@ -23,6 +24,7 @@ from translators.mappings.action.weighted_clusters import (
     traffic_split,
     upstream_of_share,
 )
+from translators.plugin_phase import answered
 from translators.route_context import Part
 from translators.route_draft import RouteDraft
 from translators.variant import BLACKHOLE_ID
@@ -55,13 +57,13 @@ class Forwarding:
         self._report_retries()
         kind = self._action.WhichOneof("cluster_specifier")
         if kind == "cluster":
-            return [self._to_cluster(self._action.cluster)]
+            return self._to_cluster(self._action.cluster)
         if kind == "weighted_clusters":
             return self._to_weighted()
         code = {"cluster_header": "RA-CLUSTER-HEADER", None: "RT-ACTION"}.get(kind, "RA-CLUSTER-PLUGIN")
         if kind is None:
             self._findings.report(code, self._place)
-        return [self._denied() or denial(UNAVAILABLE, code)]
+        return self._guarded(self._filters(), denial(UNAVAILABLE, code))
 
     def _report_retries(self) -> None:
         virtual_host = self._context.virtual_host
@@ -73,26 +75,34 @@ class Forwarding:
             place = level_place(virtual_host, self._at).field("retry_policy")
             report_lost(virtual_host.retry_policy, place, self._findings)
 
-    def _denied(self) -> Part | None:
-        return run_filters(self._context, self._route, self._at, self._findings).denial()
+    def _filters(self, weighted: xds.Message | None = None) -> FilterDraft:
+        return run_filters(self._context, self._route, self._at, self._findings, weighted)
 
-    def _to_cluster(self, name: str) -> Part:
-        filters = run_filters(self._context, self._route, self._at, self._findings)
-        if (denied := filters.denial()) is not None:
-            return denied
+    def _guarded(self, filters: FilterDraft, part: Part, weighted: xds.Message | None = None) -> list[Part]:
+        """Put what filters answer in front; the mutations of the route touch these answers too (section 14.10)."""
+        if not filters.guards:
+            return [part]
+        steps = [*self._level_steps(weighted, "response", {}), *filters.response_steps()]
+        return filters.guarded(part, reply_plugins(steps, self._at, self._findings))
+
+    def _to_cluster(self, name: str) -> list[Part]:
+        filters = self._filters()
+        if filters.is_closed:
+            return self._guarded(filters, Part())
         place = self._place.field("cluster")
         upstream = upstream_of(name, self._action, self._context, place, self._findings)
-        if (answer := self._not_found(upstream)) is not None:
-            return answer
-        plugins = self._plugins(filters, None, {"UPSTREAM_CLUSTER": name, "UPSTREAM_CLUSTER_RAW": name})
-        return self._part(upstream, [name], plugins)
+        part = self._not_found(upstream, filters)
+        if part is None:
+            plugins = self._plugins(filters, None, {"UPSTREAM_CLUSTER": name, "UPSTREAM_CLUSTER_RAW": name})
+            part = self._part(upstream, [name], plugins)
+        return self._guarded(filters, part)
 
-    def _not_found(self, upstream: str) -> Part | None:
+    def _not_found(self, upstream: str, filters: FilterDraft) -> Part | None:
         """Answer for a cluster that does not exist, where not by the 503 of an upstream without nodes."""
         status = not_found_status(self._action)
         if upstream != BLACKHOLE_ID or status == UNAVAILABLE:
             return None
-        return answer_part(abort(status), status)
+        return answer_part(answered(filters.plugins, abort(status)), status)
 
     def _part(self, upstream: str, cluster_names: list[str], plugins: dict[str, Any]) -> Part:
         fields: dict[str, Any] = {
@@ -118,7 +128,8 @@ class Forwarding:
         draft = draft or self._draft
         is_alone = not (draft.uri or draft.regex_uri or draft.host)
         folded = fold(request, "request", self._at, self._findings, is_alone=is_alone)
-        return draft.plugins(folded, fold(response, "response", self._at, self._findings, request=folded))
+        answer = fold(response, "response", self._at, self._findings, request=folded)
+        return filters.plugins | draft.plugins(folded, answer)
 
     def _level_steps(self, weighted: xds.Message | None, side: Side, constants: dict[str, str]) -> list[Step]:
         return level_steps(
@@ -134,43 +145,43 @@ class Forwarding:
             dispatch.apply(one.entry, None, one.at, self._findings)
         if not shares:
             self._findings.report("CFG-INVALID", place, value="all weights are 0", effect="the route answers 503")
-            return [self._denied() or denial(UNAVAILABLE, "CFG-INVALID")]
+            return self._guarded(self._filters(), denial(UNAVAILABLE, "CFG-INVALID"))
         if needs_routes(shares) or self._answers_unknown(shares):
-            return [self._split_part(one) for one in shares]
-        return [self._range_part(shares, len(weighted.clusters))]
+            return [part for one in shares for part in self._split_parts(one)]
+        return self._range_parts(shares, len(weighted.clusters))
 
     def _answers_unknown(self, shares: list[Share]) -> bool:
         """Tell whether a cluster does not exist and its share wants another answer than an upstream can give."""
         is_incomplete = any(one.entry.name not in self._context.clusters for one in shares)
         return is_incomplete and not_found_status(self._action) != UNAVAILABLE
 
-    def _range_part(self, shares: list[Share], entry_count: int) -> Part:
+    def _range_parts(self, shares: list[Share], entry_count: int) -> list[Part]:
         """Draw in a plugin whose configuration stands apart, so that a new weight does not touch the route."""
-        filters = run_filters(self._context, self._route, self._at, self._findings)
-        if (denied := filters.denial()) is not None:
-            return denied
+        filters = self._filters()
+        if filters.is_closed:
+            return self._guarded(filters, Part())
         upstreams = [upstream_of_share(one, self._action, self._context, self._findings) for one in shares]
         plugins = self._plugins(filters, None, {})
         part = self._part(upstreams[0], [one.entry.name for one in shares], plugins)
-        if entry_count == 1:
-            return part
-        return replace(part, volatile=traffic_split(shares, upstreams))
+        if entry_count > 1:
+            part = replace(part, volatile=traffic_split(shares, upstreams))
+        return self._guarded(filters, part)
 
-    def _split_part(self, one: Share) -> Part:
+    def _split_parts(self, one: Share) -> list[Part]:
         """Draw by the route's own conditions: the entry has headers, filters or a host of its own."""
         conditions = (one.condition,) if one.condition is not None else ()
-        filters = run_filters(self._context, self._route, self._at, self._findings, one.entry)
-        denied = filters.denial()
-        if denied is not None:
-            return replace(denied, suffix=one.suffix, conditions=conditions)
+        filters = self._filters(one.entry)
+        part = Part() if filters.is_closed else self._share_part(one, filters)
+        return self._guarded(filters, replace(part, suffix=one.suffix, conditions=conditions), one.entry)
+
+    def _share_part(self, one: Share, filters: FilterDraft) -> Part:
         draft = replace(self._draft)
         if one.entry.host_rewrite_literal:
             draft.host = ""
             rewrite_host(self._action, one.entry, draft, one.at.field("host_rewrite_literal"), self._findings)
         upstream = upstream_of_share(one, self._action, self._context, self._findings)
-        if (answer := self._not_found(upstream)) is not None:
-            return replace(answer, suffix=one.suffix, conditions=conditions)
+        if (answer := self._not_found(upstream, filters)) is not None:
+            return answer
         constants = {"UPSTREAM_CLUSTER": one.entry.name, "UPSTREAM_CLUSTER_RAW": one.entry.name}
         plugins = self._plugins(filters, one.entry, constants, draft)
-        part = self._part(upstream, [one.entry.name], plugins)
-        return replace(part, suffix=one.suffix, conditions=conditions)
+        return self._part(upstream, [one.entry.name], plugins)

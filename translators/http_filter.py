@@ -49,6 +49,7 @@ class EffectiveFilter:
     """A filter that runs on a route.
 
     Attributes:
+        index: its place in the connection manager's list.
         name: of the filter in the connection manager.
         type_name: full name of its configuration's message; inside a TypedStruct the name it carries.
         config: the message; None when its type is unknown, its bytes are damaged or there is none.
@@ -61,6 +62,7 @@ class EffectiveFilter:
         context: what surrounds the route.
     """
 
+    index: int
     name: str
     type_name: str
     config: xds.Message | None
@@ -96,11 +98,12 @@ def effective_filters(
     levels = _levels(context, route, weighted, at)
     names = tuple(http_filter.name for http_filter in context.hcm.http_filters)
     places = _places(context.listener.name, context.chain, names)
-    for http_filter, own_place in zip(context.hcm.http_filters, places, strict=True):
+    for index, (http_filter, own_place) in enumerate(zip(context.hcm.http_filters, places, strict=True)):
         is_disabled, overrides, place = _overridden(http_filter, levels, own_place)
         if not is_disabled:
             type_name, config = read_any(*_configuration(http_filter))
             yield EffectiveFilter(
+                index,
                 http_filter.name,
                 type_name or _named_type(http_filter.name),
                 config,

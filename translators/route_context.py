@@ -47,6 +47,7 @@ class Part:
         volatile: plugins whose state changes often (weights, mirrors); they go into a plugin_config of their own so
             that a change does not rebuild the router (mapping.md section 9).
         is_blocking: the part only denies; such a part may stand in for a route whose match had to be widened.
+        is_guard: a filter answers; parts of the route itself follow.
     """
 
     suffix: str = ""
@@ -54,3 +55,4 @@ class Part:
     fields: dict[str, Any] = field(default_factory=dict)
     volatile: dict[str, Any] = field(default_factory=dict)
     is_blocking: bool = False
+    is_guard: bool = False

@@ -71,12 +71,24 @@ def virtual_host_entries(context: RouteContext, view: PathView, at: Where, findi
         return terminal_entries(context, at, findings)
     if not dispatch.apply(virtual_host, None, at, findings):
         return [Entry("blocked", "", None, denial(UNAVAILABLE, "RT-MATCHER"))]
-    entries = _fixed("require_tls", action.require_tls_parts(context, at, findings))
+    groups = [_fixed("require_tls", action.require_tls_parts(context, at, findings))]
     identities = route_identities(virtual_host.routes)
     places = elements(at, "routes", virtual_host.routes)
     for route, identity, place in zip(virtual_host.routes, identities, places, strict=True):
-        entries += _route_entries(route, context, view, place, findings, identity=identity)
-    return entries + terminal_entries(context, at, findings)
+        groups.append(_route_entries(route, context, view, place, findings, identity=identity))
+    groups.append(terminal_entries(context, at, findings))
+    return _hoisted([group for group in groups if group])
+
+
+def _hoisted(groups: list[list[Entry]]) -> list[Entry]:
+    """Give the guards with which every route begins once, in front of all: one APISIX route instead of one for each."""
+    shared: list[Entry] = []
+    for leading in zip(*groups, strict=False):
+        part = leading[0].part
+        if not part.is_guard or any(entry.part != part for entry in leading):
+            break
+        shared.append(Entry("guard", "", None, part, conditions=part.conditions))
+    return shared + [entry for group in groups for entry in group[len(shared) :]]
 
 
 def terminal_entries(context: RouteContext, at: Where, findings: Findings) -> list[Entry]:
