@@ -205,14 +205,14 @@ def _redirected_condition(host: str, port: int, others: Sequence[tuple[str, int]
 
 
 def _chain_condition(listener: xds.Message, chain: Chain, at: Where, findings: Findings) -> Expr:
-    has_original_dst, ports = _has_original_dst(listener), findings.policy.port_map
+    is_redirected, ports = has_original_dst(listener), findings.policy.port_map
     if chain.is_default:
-        return default_condition(chain.siblings, ports, has_original_dst=has_original_dst)
+        return default_condition(chain.siblings, ports, has_original_dst=is_redirected)
     match = _with_offerable_protocols(chain.message.filter_chain_match, chain.siblings, at, findings)
-    return chain_condition(match, chain.siblings, ports, has_original_dst=has_original_dst)
+    return chain_condition(match, chain.siblings, ports, has_original_dst=is_redirected)
 
 
-def _has_original_dst(listener: xds.Message) -> bool:
+def has_original_dst(listener: xds.Message) -> bool:
     """Tell whether destination_port and prefix_ranges mean the destination before redirection."""
     if listener.use_original_dst.value:
         return True

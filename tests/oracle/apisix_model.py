@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tests.oracle.nginx_uri import BadRequestError, escaped, normalised
 from tests.oracle.router import Request, Router, holds, pcre
@@ -17,10 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 Headers = list[tuple[str, str]]
-_PRIORITIES = {"fault-injection": 11000, "proxy-rewrite": 1008, "traffic-split": 966, "response-rewrite": 899}
-_PHASES = {"fault-injection": 0, "proxy-rewrite": 0, "traffic-split": 1, "response-rewrite": 2}
-_RESPONSE = 2
-"""The phase of what sees the answer."""
+_REWRITE, _ACCESS, _RESPONSE = range(3)
+"""Phases; the last is of what sees the answer."""
 _TEMPLATE = re.compile(r"(?<!\\)\$(?:\{\s*([^}]+?)\s*\}|([\w.]+))")
 _CAPTURE_REFERENCE = re.compile(r"(?<!\\)\$\{?(\d+)\}?")
 _REPLACEMENT = re.compile(r"\$(?:\$|\{(\d+)\}|(\d+))")
@@ -43,12 +41,14 @@ class Answer:
     """What the client and the upstream see.
 
     Attributes:
+        delay_s: how long plugins waited, in seconds.
         route: name of the APISIX route.
         upstream_port: of the node; 0 when no upstream was asked.
         target, host, request_headers: as the upstream sees them.
     """
 
     status: int
+    delay_s: float = 0
     headers: Headers = field(default_factory=list)
     body: str = ""
     route: str = ""
@@ -84,12 +84,13 @@ class Node:
         exchange.answer.route = route["name"]
         exchange.upstream_id = route.get("upstream_id", "")
         for name, conf in sorted(plugins.items(), key=_order):
-            if _PHASES[name] < _RESPONSE and not exchange.is_answered:
+            if PLUGINS[name].phase != _RESPONSE and not exchange.is_answered:
                 exchange.run(name, conf)
         if not exchange.is_answered:
             exchange.ask(self._upstreams[exchange.upstream_id], origin)
-        if "response-rewrite" in plugins:
-            exchange.run("response-rewrite", plugins["response-rewrite"])
+        for name, conf in sorted(plugins.items(), key=_order):
+            if PLUGINS[name].phase == _RESPONSE:
+                exchange.run(name, conf)
         return exchange.answer
 
 
@@ -100,7 +101,8 @@ def _collection(objects: Mapping[str, Mapping[str, Any]], kind: str) -> dict[str
 
 def _order(item: tuple[str, Any]) -> tuple[int, int]:
     name, conf = item
-    return _PHASES[name], -conf.get("_meta", {}).get("priority", _PRIORITIES[name])
+    plugin = PLUGINS[name]
+    return plugin.phase, -conf.get("_meta", {}).get("priority", plugin.priority)
 
 
 class _Exchange:
@@ -171,16 +173,22 @@ class _Exchange:
         condition = conf.get("_meta", {}).get("filter")
         if condition and not holds(condition, self.routed()):
             return
-        {
-            "fault-injection": self._abort,
-            "proxy-rewrite": self._rewrite,
-            "traffic-split": self._split,
-            "response-rewrite": self._rewrite_response,
-        }[name](conf)
+        PLUGINS[name].run(self, conf)
 
-    def _abort(self, conf: Mapping[str, Any]) -> None:
-        assert set(conf) <= {"abort", "_meta"}
-        abort = conf["abort"]
+    def inject_fault(self, conf: Mapping[str, Any]) -> None:
+        """fault-injection; a delay is noted and not waited for."""
+        assert set(conf) <= {"abort", "delay", "_meta"}
+        if "delay" in conf:
+            self._delay(conf["delay"])
+        if "abort" in conf:
+            self._abort(conf["abort"])
+
+    def _delay(self, delay: Mapping[str, Any]) -> None:
+        assert set(delay) <= {"duration", "vars"}
+        if "vars" not in delay or any(holds(expression, self.routed()) for expression in delay["vars"]):
+            self.answer.delay_s += delay["duration"]
+
+    def _abort(self, abort: Mapping[str, Any]) -> None:
         assert set(abort) <= {"http_status", "body", "headers", "vars"}
         if "vars" in abort and not any(holds(expression, self.routed()) for expression in abort["vars"]):
             return
@@ -189,7 +197,17 @@ class _Exchange:
         self.answer.body = self.resolve(abort["body"])
         self.is_answered = True
 
-    def _rewrite(self, conf: Mapping[str, Any]) -> None:
+    def mock(self, conf: Mapping[str, Any]) -> None:
+        """Answer in the access phase (mocking)."""
+        assert conf["with_mock_header"] is False
+        headers = {"content-type": conf["content_type"], **conf.get("response_headers", {})}
+        self.answer.status = conf["response_status"]
+        self.answer.headers = [(name.lower(), self.resolve(value)) for name, value in headers.items()]
+        self.answer.body = self.resolve(conf["response_example"])
+        self.is_answered = True
+
+    def rewrite(self, conf: Mapping[str, Any]) -> None:
+        """proxy-rewrite."""
         assert set(conf) <= {"_meta", "uri", "regex_uri", "host", "headers", "use_real_request_uri_unsafe"}, set(conf)
         if "host" in conf:
             self._variables["upstream_host"] = conf["host"]
@@ -239,7 +257,8 @@ class _Exchange:
                 return uri[: found.start()] + new + uri[found.end() :]
         return uri
 
-    def _split(self, conf: Mapping[str, Any]) -> None:
+    def split(self, conf: Mapping[str, Any]) -> None:
+        """traffic-split."""
         for rule in conf["rules"]:
             matches = rule.get("match")
             if not matches or any(holds(match["vars"], self.routed()) for match in matches):
@@ -264,7 +283,8 @@ class _Exchange:
         self.answer.host = str(self._variables["upstream_host"])
         self.answer.request_headers = list(self.headers)
 
-    def _rewrite_response(self, conf: Mapping[str, Any]) -> None:
+    def rewrite_response(self, conf: Mapping[str, Any]) -> None:
+        """response-rewrite."""
         assert set(conf) <= {"headers", "vars", "_meta"}, set(conf)
         if "vars" in conf and not holds(conf["vars"], self.routed()):
             return
@@ -279,6 +299,24 @@ class _Exchange:
             self.answer.headers += [(name.lower(), value)] if value else []
         for name in headers.get("remove", []):
             self.answer.headers = [pair for pair in self.answer.headers if pair[0] != name.lower()]
+
+
+class Plugin(NamedTuple):
+    """When a plugin runs and what it does."""
+
+    priority: int
+    phase: int
+    run: Callable[[_Exchange, Mapping[str, Any]], None]
+
+
+PLUGINS = {
+    "fault-injection": Plugin(11000, _REWRITE, _Exchange.inject_fault),
+    "proxy-rewrite": Plugin(1008, _REWRITE, _Exchange.rewrite),
+    "mocking": Plugin(10900, _ACCESS, _Exchange.mock),
+    "traffic-split": Plugin(966, _ACCESS, _Exchange.split),
+    "response-rewrite": Plugin(899, _RESPONSE, _Exchange.rewrite_response),
+}
+"""Every plugin that translations use has its row here: what the model does not know it must not pass over."""
 
 
 class _Variables(dict[str, Any]):

@@ -151,7 +151,12 @@ _FILTER_ROWS: tuple[Row, ...] = (
     *_decorating("adaptive_concurrency.v3.AdaptiveConcurrency", "admission_control.v3.AdmissionControl"),
     *_decorating("bandwidth_limit.v3.BandwidthLimit", "rate_limit_quota.v3.RateLimitQuotaFilterConfig"),
     *_decorating("mcp.v3.Mcp", "mcp_router.v3.McpRouter", "transform.v3.TransformConfig"),
-    *_restricting("HF-RESTRICT", "rbac.v3.RBAC", unless=rbac.denies_nothing),
+    Handled(
+        f"{_FILTER}.rbac.v3.RBAC",
+        rbac.apply,
+        Fidelity.EXACT,
+        codes=("HF-RESTRICT", "HF-META", "TLS-SAN", "RT-HEADER", "RT-REGEX"),
+    ),
     *_restricting("HF-RESTRICT", "jwt_authn.v3.JwtAuthentication", unless=jwt_authn.verifies_nothing),
     *_restricting("HF-RESTRICT", "ext_authz.v3.ExtAuthz", unless=ext_authz.asks_nobody),
     *_restricting("HF-RESTRICT", "local_ratelimit.v3.LocalRateLimit", unless=local_ratelimit.limits_nothing),

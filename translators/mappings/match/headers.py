@@ -51,14 +51,14 @@ def apply(match: xds.Message, draft: MatchDraft, at: Where, findings: Findings) 
             continue
         name = header.name.lower()
         try:
-            condition = _condition(header, name, draft)
+            condition = header_condition(header, is_proto_overwritten=draft.is_proto_overwritten)
         except RegexError as error:
             draft.widen("RT-REGEX", place, findings, value=str(error))
             continue
         if condition is None:
             draft.widen("RT-HEADER", place, findings, value=name)
             continue
-        if ("-" in name or "_" in name) and not (name == _FORWARDED_PROTO and draft.is_proto_overwritten):
+        if may_collide(name) and not (name == _FORWARDED_PROTO and draft.is_proto_overwritten):
             draft.colliding_headers.append(place)
         draft.require(condition)
 
@@ -73,15 +73,32 @@ def _plain_method(header: xds.Message) -> str:
     return method if method in METHODS else ""
 
 
-def _condition(header: xds.Message, name: str, draft: MatchDraft) -> Expr | None:
-    """Translate a matcher; None when it cannot be expressed."""
+def may_collide(name: str) -> bool:
+    """Tell whether another header's name is the same to nginx, which does not tell `-` and `_` apart."""
+    return "-" in name or "_" in name
+
+
+def header_condition(header: xds.Message, *, is_proto_overwritten: bool) -> Expr | None:
+    """Translate a HeaderMatcher.
+
+    Args:
+        header: envoy.config.route.v3.HeaderMatcher.
+        is_proto_overwritten: Envoy sets x-forwarded-proto to the scheme of the connection.
+
+    Returns:
+        None when it cannot be expressed.
+
+    Raises:
+        RegexError: its regex cannot be translated.
+    """
+    name = header.name.lower()
     if name not in _PSEUDO_HEADERS and not _NAME.match(name):
         return None
     variable = _PSEUDO_HEADERS.get(name) or "http_" + name.replace("-", "_")
     if name != _FORWARDED_PROTO:
         return _header_condition(header, variable)
     by_scheme, by_header = _header_condition(header, "scheme"), _header_condition(header, variable)
-    if draft.is_proto_overwritten or by_scheme is None or by_header is None:
+    if is_proto_overwritten or by_scheme is None or by_header is None:
         return by_scheme
     return expr.any_of(
         (

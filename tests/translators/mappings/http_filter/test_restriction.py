@@ -9,8 +9,6 @@ import pytest
 from schemas.records import Severity
 from tests.translators.route_parts import Outcome, forwarded, http_filter, packed, route_outcome
 
-RULES = {"rules": {"policies": {"all": {"permissions": [{"any": True}], "principals": [{"header": {"name": "x"}}]}}}}
-EVERYONE = {"policies": {"all": {"permissions": [{"any": True}], "principals": [{"any": True}]}}}
 FULL = {"default_value": {"numerator": 100}}
 NONE = {"default_value": {"numerator": 0}}
 BUCKET = {"max_tokens": 1, "fill_interval": "1s"}
@@ -38,18 +36,6 @@ def guarded(type_name: str, config: dict[str, Any], route: dict[str, Any] | None
 @pytest.mark.parametrize(
     ("type_name", "config", "override", "status"),
     [
-        (".rbac.v3.RBAC", {}, None, None),
-        (".rbac.v3.RBAC", {"shadow_rules": RULES["rules"]}, None, None),
-        (".rbac.v3.RBAC", RULES, None, 403),
-        (".rbac.v3.RBAC", {"rules": {}}, None, 403),
-        (".rbac.v3.RBAC", {"rules": EVERYONE}, None, None),
-        (".rbac.v3.RBAC", {"rules": {"action": "DENY", **EVERYONE}}, None, 403),
-        (".rbac.v3.RBAC", {"rules": {"action": "DENY"}}, None, None),
-        (".rbac.v3.RBAC", {"rules": {"action": "LOG", **RULES["rules"]}}, None, None),
-        (".rbac.v3.RBAC", {"matcher": {}}, None, 403),
-        (".rbac.v3.RBAC", RULES, packed(".rbac.v3.RBACPerRoute"), None),
-        (".rbac.v3.RBAC", {}, packed(".rbac.v3.RBACPerRoute", {"rbac": RULES}), 403),
-        (".rbac.v3.RBAC", {}, packed(".rbac.v3.RBAC", RULES), 403),
         (".ext_authz.v3.ExtAuthz", {}, None, 403),
         (".ext_authz.v3.ExtAuthz", {"filter_enabled": NONE}, None, None),
         (".ext_authz.v3.ExtAuthz", {"filter_enabled": NONE, "deny_at_disable": {"default_value": True}}, None, 403),
@@ -75,12 +61,6 @@ def guarded(type_name: str, config: dict[str, Any], route: dict[str, Any] | None
         (".lua.v3.Lua", {}, packed(".lua.v3.LuaPerRoute", {"source_code": {"inline_string": "x"}}), 503),
         (".wasm.v3.Wasm", {}, None, 503),
         (".router.v3.Router", {}, None, None),
-        (
-            ".rbac.v3.RBAC",
-            {},
-            packed("example.Unknown") | {"@type": "type.googleapis.com/xds.type.v3.TypedStruct"},
-            403,
-        ),
     ],
 )
 def test_a_route_is_blocked_where_it_can_be_denied(

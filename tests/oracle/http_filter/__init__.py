@@ -1,0 +1,1 @@
+"""HTTP filters in generated cases: one file a kind, joined here."""

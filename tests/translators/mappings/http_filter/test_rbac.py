@@ -1,0 +1,179 @@
+"""RBAC denies exactly what Envoy denies, and what nobody can tell is denied too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.oracle.router import Request, holds
+from tests.translators.route_parts import Outcome, forwarded, http_filter, packed, route_outcome
+
+RULES = {"rules": {"policies": {"all": {"permissions": [{"any": True}], "principals": [{"header": {"name": "x"}}]}}}}
+EVERYONE = {"policies": {"all": {"permissions": [{"any": True}], "principals": [{"any": True}]}}}
+PER_ROUTE = ".rbac.v3.RBACPerRoute"
+METADATA = {"metadata": {"filter": "f", "path": [{"key": "k"}], "value": {"present_match": True}}}
+SPIFFE = {"authenticated": {"principal_name": {"exact": "spiffe://a/b"}}}
+
+
+def guarded(config: dict[str, Any], override: dict[str, Any] | None = None, **levels: Any) -> Outcome:
+    extra = {"typed_per_filter_config": {"guard": override}} if override else {}
+    return route_outcome(forwarded(extra), filters=[http_filter(".rbac.v3.RBAC", config)], **levels)
+
+
+def is_denied(outcome: Outcome, request: Request) -> bool:
+    """The first part whose conditions hold is taken."""
+    part = next(part for part in outcome.parts if all(holds(condition, request) for condition in part.conditions))
+    if "upstream_id" in part.fields:
+        return False
+    abort = part.fields["plugins"]["fault-injection"]["abort"]
+    assert (abort["http_status"], abort["body"]) == (403, "RBAC: access denied")
+    return True
+
+
+@pytest.mark.parametrize(
+    ("config", "override", "part_count"),
+    [
+        ({}, None, 1),
+        ({"shadow_rules": RULES["rules"]}, None, 1),
+        (RULES, None, 2),
+        ({"rules": EVERYONE}, None, 1),
+        ({"rules": {"action": "DENY"}}, None, 1),
+        ({"rules": {"action": "LOG", **RULES["rules"]}}, None, 1),
+        (RULES, packed(PER_ROUTE), 1),
+        ({}, packed(PER_ROUTE, {"rbac": RULES}), 2),
+        ({}, packed(".rbac.v3.RBAC", RULES), 2),
+    ],
+)
+def test_a_guard_stands_only_where_something_can_be_denied(config, override, part_count):
+    outcome = guarded(config, override)
+    assert len(outcome.parts) == part_count
+    assert not outcome.codes
+
+
+@pytest.mark.parametrize("config", [{"rules": {}}, {"rules": {"action": "DENY", **EVERYONE}}])
+def test_rules_that_let_nobody_in_close_the_route(config):
+    outcome = guarded(config)
+    assert outcome.answer["http_status"] == 403
+    assert outcome.only.is_blocking
+
+
+@pytest.mark.parametrize(
+    ("config", "override"),
+    [
+        ({"matcher": {}}, None),
+        ({}, packed("example.Unknown") | {"@type": "type.googleapis.com/xds.type.v3.TypedStruct"}),
+    ],
+)
+def test_what_cannot_be_read_is_denied(config, override):
+    outcome = guarded(config, override)
+    assert outcome.answer["body"] == "blocked: HF-RESTRICT"
+    assert outcome.codes == ["HF-RESTRICT"]
+
+
+@pytest.mark.parametrize(
+    ("principal", "code"), [(METADATA, "HF-META"), (SPIFFE, "TLS-SAN"), ({"header": {"name": "a b"}}, "RT-HEADER")]
+)
+@pytest.mark.parametrize("action", ["ALLOW", "DENY"])
+def test_a_condition_that_cannot_be_expressed_counts_against_the_request(principal, code, action):
+    policies = {"one": {"permissions": [{"any": True}], "principals": [principal]}}
+    config = {"rules": {"action": action, "policies": policies}}
+    assert is_denied(outcome := guarded(config), Request("h", "/"))
+    assert outcome.codes == [code]
+    opened = guarded(config, policy={code: "allow"})
+    assert not is_denied(opened, Request("h", "/"))
+
+
+def test_two_filters_deny_in_their_order():
+    filters = [http_filter(".rbac.v3.RBAC", RULES), {**http_filter(".rbac.v3.RBAC", RULES), "name": "second"}]
+    outcome = route_outcome({"redirect": {"path_redirect": "/"}}, filters=filters)
+    assert [part.suffix for part in outcome.parts] == ["guard", "second", ""]
+
+
+LEAVES = st.one_of(
+    st.just({"any": True}),
+    st.sampled_from(["GET", "POST"]).map(lambda method: {"header": {"name": ":method", "exact_match": method}}),
+    st.sampled_from(["/", "/a", "/a/b"]).map(lambda path: {"url_path": {"path": {"prefix": path}}}),
+    st.sampled_from(["/a", "/a/b"]).map(lambda path: {"url_path": {"path": {"exact": path}}}),
+    st.just(METADATA),
+)
+PERMISSIONS = st.recursive(
+    LEAVES | st.sampled_from([80, 8080]).map(lambda port: {"destination_port": port}),
+    lambda inner: st.one_of(
+        st.lists(inner, min_size=1, max_size=3).map(lambda rules: {"and_rules": {"rules": rules}}),
+        st.lists(inner, min_size=1, max_size=3).map(lambda rules: {"or_rules": {"rules": rules}}),
+        inner.map(lambda rule: {"not_rule": rule}),
+    ),
+    max_leaves=6,
+)
+PRINCIPALS = st.recursive(
+    LEAVES
+    | st.sampled_from(["10.0.0.0", "10.1.0.0"]).map(
+        lambda prefix: {"remote_ip": {"address_prefix": prefix, "prefix_len": 16}}
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner, min_size=1, max_size=3).map(lambda ids: {"and_ids": {"ids": ids}}),
+        st.lists(inner, min_size=1, max_size=3).map(lambda ids: {"or_ids": {"ids": ids}}),
+        inner.map(lambda one: {"not_id": one}),
+    ),
+    max_leaves=6,
+)
+POLICIES = st.lists(
+    st.fixed_dictionaries(
+        {
+            "permissions": st.lists(PERMISSIONS, min_size=1, max_size=2),
+            "principals": st.lists(PRINCIPALS, min_size=1, max_size=2),
+        }
+    ),
+    max_size=3,
+)
+REQUESTS = st.builds(
+    lambda path, method, address, port: Request(
+        "h", path, method, {"remote_addr": address, "server_port": port, "request_method": method}
+    ),
+    st.sampled_from(["/", "/a", "/a/b", "/b"]),
+    st.sampled_from(["GET", "POST"]),
+    st.sampled_from(["10.0.0.1", "10.1.2.3", "192.168.0.1"]),
+    st.sampled_from(["80", "8080"]),
+)
+
+
+LEAF_TESTS = {
+    "any": lambda _value, _request: True,
+    "header": lambda value, request: request.method == value["exact_match"],
+    "url_path": lambda value, request: (
+        request.uri == value["path"].get("exact") or request.uri.startswith(value["path"].get("prefix", "never"))
+    ),
+    "destination_port": lambda value, request: request.variables["server_port"] == str(value),
+    "remote_ip": lambda value, request: request.variables["remote_addr"].startswith(value["address_prefix"][:5]),
+}
+
+
+def meets(rule: dict[str, Any], request: Request, *, unknown: bool) -> bool:
+    """Evaluate a Permission or Principal as Envoy does; what depends on metadata is `unknown`."""
+    ((kind, value),) = rule.items()
+    if kind == "metadata":
+        return unknown
+    if kind in LEAF_TESTS:
+        return bool(LEAF_TESTS[kind](value, request))
+    if kind.startswith("not"):
+        return not meets(value, request, unknown=not unknown)
+    (members,) = value.values()
+    combine = all if kind.startswith("and") else any
+    return combine(meets(one, request, unknown=unknown) for one in members)
+
+
+@given(POLICIES, st.sampled_from(["ALLOW", "DENY"]), REQUESTS)
+def test_exactly_what_envoy_denies_is_denied(policies, action, request):
+    named = {f"p{index}": policy for index, policy in enumerate(policies)}
+    is_met = any(
+        all(
+            any(meets(rule, request, unknown=action == "DENY") for rule in policy[part])
+            for part in ("permissions", "principals")
+        )
+        for policy in policies
+    )
+    outcome = guarded({"rules": {"action": action, "policies": named}})
+    assert is_denied(outcome, request) is (is_met == (action == "DENY"))

@@ -1,0 +1,164 @@
+"""Source: envoy.config.rbac.v3.Permission, Principal.
+
+Target: expressions.
+Fidelity: E.
+Differs: metadata, filter state and the names in client certificates are not known to APISIX.
+Diagnostics: HF-META, TLS-SAN, HF-RESTRICT, RT-HEADER, RT-REGEX.
+See: mapping.md sections 4.7 and 6.6.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from schemas import xds
+from schemas.records import Severity
+from translators import expr
+from translators.approximation import HOLDS, OPENED, UNKNOWN, Approximation, both, either, exactly, opposite
+from translators.chain_match import ORIGINAL_DST
+from translators.mappings.match.headers import header_condition, may_collide
+from translators.mappings.match.path_match_policy import URI_TEMPLATE, template_regex
+from translators.mappings.match.string_match import regex_test, test_of
+from translators.regex import RegexError
+from translators.scope import has_original_dst
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from translators.expr import Expr
+    from translators.findings import Findings
+    from translators.route_context import RouteContext
+    from translators.where import Where
+
+_COLLIDES = "a header whose name differs by `-` and `_` only counts as well"
+_COLLISION_REMEDY = "drop such headers before the proxy, or restrict by another header"
+_ADDRESSES = {
+    "direct_remote_ip": "realip_remote_addr",
+    "remote_ip": "remote_addr",
+    "source_ip": "remote_addr",
+    "destination_ip": "server_addr",
+}
+_LOST = {
+    "metadata": "HF-META",
+    "sourced_metadata": "HF-META",
+    "filter_state": "HF-META",
+    "matcher": "HF-RESTRICT",
+    "custom": "HF-RESTRICT",
+}
+
+
+class RuleReader:
+    """Reads permissions and principals of one route."""
+
+    def __init__(self, context: RouteContext, findings: Findings) -> None:
+        """Read for a route.
+
+        Args:
+            context: what surrounds it.
+            findings: receives what cannot be expressed.
+        """
+        self._context = context
+        self._findings = findings
+        self._path = "uri" if context.policy.path_matching == "decoded" else "real_request_uri"
+
+    def lost(self, code: str, at: Where) -> Approximation:
+        """Report a condition that cannot be expressed: it counts against the request unless the policy allows it."""
+        is_blocking = self._findings.blocks(code, at, effect="the condition counts against the request")
+        return UNKNOWN if is_blocking else OPENED
+
+    def permission(self, permission: xds.Message, at: Where) -> Approximation:
+        """Translate a Permission."""
+        return self._rule(permission, at, ("and_rules", "or_rules", "not_rule"), "rules")
+
+    def principal(self, principal: xds.Message, at: Where) -> Approximation:
+        """Translate a Principal."""
+        return self._rule(principal, at, ("and_ids", "or_ids", "not_id"), "ids")
+
+    def _rule(self, rule: xds.Message, at: Where, logic: tuple[str, str, str], members: str) -> Approximation:
+        kind = rule.WhichOneof("rule" if members == "rules" else "identifier") or ""
+        at = at.field(kind) if kind else at
+        if kind in logic[:2]:
+            items = getattr(getattr(rule, kind), members)
+            parts = (self._rule(one, at.item(members, index), logic, members) for index, one in enumerate(items))
+            return both(parts) if kind == logic[0] else either(parts)
+        if kind == logic[2]:
+            return opposite(self._rule(getattr(rule, kind), at, logic, members))
+        if kind == "any":
+            return HOLDS if rule.any else opposite(HOLDS)
+        try:
+            known = self._leaf(kind, getattr(rule, kind), at) if kind else None
+        except RegexError:
+            return self.lost("RT-REGEX", at)
+        return known or self.lost(_LOST.get(kind, "HF-RESTRICT"), at)
+
+    def _leaf(self, kind: str, value: Any, at: Where) -> Approximation | None:
+        if kind in _ADDRESSES:
+            return exactly(expr.ip_match(_ADDRESSES[kind], [f"{value.address_prefix}/{value.prefix_len.value}"]))
+        read = self.READS.get(kind)
+        return read(self, value, at) if read is not None else None
+
+    def _header(self, header: xds.Message, at: Where) -> Approximation:
+        hcm = self._context.hcm
+        is_overwritten = bool(hcm.use_remote_address.value and not hcm.xff_num_trusted_hops)
+        found = header_condition(header, is_proto_overwritten=is_overwritten)
+        if found is None:
+            return self.lost("RT-HEADER", at)
+        if may_collide(header.name):
+            self._findings.report("RT-HEADER", at, severity=Severity.WARN, effect=_COLLIDES, remedy=_COLLISION_REMEDY)
+        return exactly(found)
+
+    def _url_path(self, matcher: xds.Message, _at: Where) -> Approximation | None:
+        test = test_of(matcher.path, self._path) if self._path == "uri" else None
+        if test is None:
+            return self._raw_path(matcher)
+        return exactly(test.holds)
+
+    def _raw_path(self, matcher: xds.Message) -> Approximation | None:
+        """A raw path ends at its query, which the variable has too: only literals can say where to stop."""
+        kind, text = matcher.path.WhichOneof("match_pattern"), ""
+        if kind in ("exact", "prefix"):
+            text = getattr(matcher.path, kind)
+            end = r"(?:\?|\z)" if kind == "exact" else ""
+            case = matcher.path.ignore_case
+            return exactly(expr.matches(self._path, rf"\A{expr.escape(text)}{end}", ignore_case=case))
+        return None
+
+    def _template(self, extension: xds.Message, _at: Where) -> Approximation | None:
+        policy = xds.unpack(extension.typed_config)
+        if policy is None or policy.DESCRIPTOR.full_name != URI_TEMPLATE:
+            return None
+        regex = template_regex(policy.path_template)
+        return None if regex is None else exactly(regex_test(regex, "uri").holds)
+
+    def _port(self, port: int, _at: Where) -> Approximation:
+        return exactly(self._port_condition(port))
+
+    def _port_range(self, ports: xds.Message, _at: Where) -> Approximation | None:
+        if has_original_dst(self._context.listener) or self._context.policy.port_map:
+            return None
+        return exactly(expr.integer_range("server_port", ports.start, ports.end))
+
+    def _port_condition(self, port: int) -> Expr:
+        if has_original_dst(self._context.listener):
+            return expr.matches(ORIGINAL_DST, rf"\A[^:]+:{port}\z")
+        return expr.equals("server_port", str(self._context.policy.port_map.get(port, port)))
+
+    def _server_name(self, matcher: xds.Message, _at: Where) -> Approximation | None:
+        test = test_of(matcher, "ssl_server_name")
+        return None if test is None else exactly(test.holds)
+
+    def _authenticated(self, authenticated: xds.Message, at: Where) -> Approximation:
+        if authenticated.HasField("principal_name"):
+            return self.lost("TLS-SAN", at.field("principal_name"))
+        return exactly(expr.equals("ssl_client_verify", "SUCCESS"))
+
+    READS: ClassVar[Mapping[str, Callable[[RuleReader, Any, Where], Approximation | None]]] = {
+        "header": _header,
+        "url_path": _url_path,
+        "uri_template": _template,
+        "destination_port": _port,
+        "destination_port_range": _port_range,
+        "requested_server_name": _server_name,
+        "authenticated": _authenticated,
+    }
+    """By the name of the oneof's field; the others cannot be expressed."""
