@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from schemas.records import Severity
 from translators import dispatch
 from translators.block import FIRST_ERROR, FORBIDDEN, UNAVAILABLE, denial
 from translators.diagnostics import DiagnosticClass
-from translators.expr import ALWAYS, NEVER, all_of
+from translators.expr import ALWAYS, NEVER, all_of, fraction
 from translators.http_filter import effective_filters
+from translators.local_reply import reply_plugins
+from translators.mappings.match.runtime_fraction import DENOMINATORS
 from translators.plugin_phase import answered, priority_of
 from translators.registry import Diagnosed, Handled, Ignored, find
 from translators.route_context import Part
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from schemas import xds
     from translators.expr import Expr
@@ -28,6 +30,10 @@ if TYPE_CHECKING:
 
 _FORBIDDING = frozenset({"HF-RESTRICT", "AUTH-JWT-AUD", "AUTH-JWKS"})
 """Codes of filters that ask who the client is; all others answer 503."""
+_FIRST_DRAW, _DRAW_DIGITS, _MAX_DRAWS = 8, 4, 6
+"""The first eight digits of the request id draw runtime fractions and weighted clusters; it has 32."""
+_SUBJECT = "@conditional"
+"""Tells the routes whose responses are mutated conditionally from those without, in their ids."""
 _SERVED = "requests are served without the filter"
 
 
@@ -40,12 +46,32 @@ class Guard:
         conditions: when it answers.
         plugins: what answers, with all that runs before.
         status: of the answer.
+        is_restricting: whoever gets the answer was denied something; false for injected faults.
+        is_early: filters whose mutations of the response are conditional come behind it.
+        takes_levels: the route's own mutations of responses touch the answer too, if they touch answers at all.
     """
 
     name: str
     conditions: tuple[Expr, ...]
     plugins: dict[str, Any]
     status: int
+    is_restricting: bool = True
+    is_early: bool = True
+    takes_levels: bool = True
+
+
+class Conditional(NamedTuple):
+    """Mutations of the response to some requests only (CORS).
+
+    Attributes:
+        condition: on the request.
+        steps: the mutations.
+        place: how many filters before it mutate responses.
+    """
+
+    condition: Expr
+    steps: list[Step]
+    place: int
 
 
 @dataclass(slots=True)
@@ -57,43 +83,71 @@ class FilterDraft:
         plugins: plugins of the route itself, each with its place in Envoy's order.
         request: mutations of the request, in the order of the filters.
         response: mutations of the response, in the order of the filters; Envoy runs them backwards.
+        draw_count: how many groups of digits of the request id are used up by draws of filters.
+        conditional: mutations of the responses to some requests; see `variants`.
+        condition: of the route itself, beyond its match.
     """
 
     guards: list[Guard] = field(default_factory=list)
     plugins: dict[str, Any] = field(default_factory=dict)
     request: list[Step] = field(default_factory=list)
     response: list[list[Step]] = field(default_factory=list)
-
-    @property
-    def is_closed(self) -> bool:
-        """The route itself is never reached."""
-        return bool(self.guards) and not self.guards[-1].conditions
+    draw_count: int = 0
+    conditional: Conditional | None = None
+    condition: Expr = ALWAYS
+    is_closed: bool = False
+    """The route itself is never reached."""
+    response_condition: Expr = ALWAYS
+    """What `conditional` needs where one plugin is to hold it."""
 
     def deny(self, code: str) -> None:
         """Block the route; the first filter that does so decides the answer, as in Envoy."""
         status = FORBIDDEN if code in _FORBIDDING else UNAVAILABLE
-        self._close(denial(status, code).fields["plugins"], status)
+        self.answer("", denial(status, code).fields["plugins"])
 
-    def answer(self, name: str, answer: dict[str, Any], conditions: Iterable[Expr] = ()) -> None:
+    def draw(self, share: xds.Message) -> Expr:
+        """Draw a share of all requests, independently of all other draws as long as the request id has digits left.
+
+        Args:
+            share: envoy.type.v3.FractionalPercent.
+        """
+        skipped_digits = _FIRST_DRAW + _DRAW_DIGITS * min(self.draw_count, _MAX_DRAWS - 1)
+        condition = fraction(share.numerator, DENOMINATORS[share.denominator], skipped_digits=skipped_digits)
+        if condition not in (ALWAYS, NEVER):
+            self.draw_count += 1
+        return condition
+
+    def answer(
+        self,
+        name: str,
+        answer: dict[str, Any],
+        conditions: Iterable[Expr] = (),
+        *,
+        is_restricting: bool = True,
+        takes_levels: bool = True,
+    ) -> None:
         """Answer instead of the route.
 
         Args:
             name: of the filter, and of the answer where a filter has several.
             answer: plugins among which fault-injection aborts.
             conditions: when; always if there is none.
+            is_restricting: an error status means that the request was denied.
+            takes_levels: as in Guard.
         """
         required = all_of(conditions)
         status = int(answer["fault-injection"]["abort"]["http_status"])
-        if required == ALWAYS:
-            self._close(answer, status)
-        elif required != NEVER and not self.is_closed:
+        if required == NEVER or self.is_closed:
+            return
+        unique = ""
+        if required != ALWAYS:
             taken = sum(guard.name.partition("#")[0] == name for guard in self.guards)
             unique = f"{name}#{taken}" if taken else name
-            self.guards.append(Guard(unique, (required,), answered(self.plugins, answer), status))
-
-    def _close(self, answer: dict[str, Any], status: int) -> None:
-        if not self.is_closed:
-            self.guards.append(Guard("", (), answered(self.plugins, answer), status))
+        plugins = answered(self.plugins, answer)
+        conditions = () if required == ALWAYS else (required,)
+        is_early = self.conditional is None
+        self.guards.append(Guard(unique, conditions, plugins, status, is_restricting, is_early, takes_levels))
+        self.is_closed = required == ALWAYS
 
     def add_plugin(self, name: str, conf: dict[str, Any], index: int) -> bool:
         """Add a plugin to the route.
@@ -113,19 +167,68 @@ class FilterDraft:
         self.plugins[name] = {**conf, "_meta": meta}
         return True
 
-    def response_steps(self) -> list[Step]:
-        """Give the mutations of the response in the order in which Envoy evaluates them."""
-        return [step for steps in reversed(self.response) for step in steps]
+    def mutate_some(self, condition: Expr, steps: list[Step]) -> None:
+        """Mutate the responses to some requests, those of later guards too; one filter of a route can do so.
 
-    def guarded(self, part: Part, response: Mapping[str, Any]) -> list[Part]:
+        Args:
+            condition: on the request.
+            steps: the mutations.
+        """
+        self.conditional = Conditional(condition, steps, len(self.response))
+
+    def response_steps(self, *, is_early: bool = False) -> list[Step]:
+        """Give the mutations of the response in the order in which Envoy evaluates them.
+
+        Args:
+            is_early: without the conditional ones.
+        """
+        lists = list(self.response)
+        if self.conditional is not None and not is_early:
+            lists.insert(self.conditional.place, self.conditional.steps)
+        return [step for steps in reversed(lists) for step in steps]
+
+    def variants(self, *, is_alone: bool) -> list[FilterDraft]:
+        """Give what stands one after the other: one draft, or two where mutations of the response are conditional.
+
+        Args:
+            is_alone: nothing else mutates responses, so the condition can be that of the plugin.
+        """
+        if self.conditional is None:
+            return [self]
+        condition = self.conditional.condition
+        if is_alone:
+            return [replace(self, response_condition=condition)]
+        early = [guard for guard in self.guards if guard.is_early]
+        late = [guard for guard in self.guards if not guard.is_early]
+        subject = [
+            replace(guard, name=f"{guard.name}{_SUBJECT}", conditions=(all_of((condition, *guard.conditions)),))
+            for guard in late
+        ]
+        return [
+            replace(self, guards=[*early, *subject], condition=condition),
+            replace(self, guards=late, conditional=None),
+        ]
+
+    def guarded(self, part: Part, levels: Sequence[Step], at: Where, findings: Findings) -> list[Part]:
         """Give a part with its guards in front of it, or only these where it is never reached.
 
         Args:
             part: one APISIX route of the Envoy route.
-            response: the plugins that mutate the guards' answers.
+            levels: the route's own mutations of the guards' answers.
+            at: the route, for findings.
+            findings: receives the diagnostics.
         """
-        parts = [_guard_part(guard, part, response) for guard in self.guards]
-        return parts if self.is_closed else [*parts, part]
+        parts = []
+        for guard in self.guards:
+            steps = [*(levels if guard.takes_levels else ()), *self.response_steps(is_early=guard.is_early)]
+            condition = ALWAYS if guard.is_early else self.response_condition
+            parts.append(_guard_part(guard, part, reply_plugins(steps, at, findings, condition=condition)))
+        if self.is_closed:
+            return parts
+        if self.condition != ALWAYS:
+            conditions = (*part.conditions, self.condition)
+            part = replace(part, suffix=f"{part.suffix}{_SUBJECT}", conditions=conditions)
+        return [*parts, part]
 
 
 def _guard_part(guard: Guard, part: Part, response: Mapping[str, Any]) -> Part:
@@ -133,7 +236,7 @@ def _guard_part(guard: Guard, part: Part, response: Mapping[str, Any]) -> Part:
         suffix=".".join(filter(None, (part.suffix, guard.name))),
         conditions=(*part.conditions, *guard.conditions),
         fields={"plugins": {**guard.plugins, **response}},
-        is_blocking=guard.status >= FIRST_ERROR,
+        is_blocking=guard.is_restricting and guard.status >= FIRST_ERROR,
         is_guard=bool(guard.name),
     )
 

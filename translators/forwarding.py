@@ -6,12 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from translators import dispatch
-from translators.block import UNAVAILABLE, abort, answer_part, denial
+from translators.block import UNAVAILABLE, UNSET_STATUS, abort, answer_part, denial
 from translators.filters import run_filters
 from translators.header_step import Step
 from translators.headers import fold
 from translators.level import level_place, level_steps
-from translators.local_reply import reply_plugins
 from translators.mappings.action.cluster import not_found_status, upstream_of
 from translators.mappings.action.host_rewrite import rewrite_host
 from translators.mappings.action.retry_policy import report_lost
@@ -38,6 +37,9 @@ if TYPE_CHECKING:
     from translators.route_context import RouteContext
     from translators.where import Where
 
+_ORIGIN = "origin"
+"""The header that a condition on the response needs as the client sent it."""
+
 
 class Forwarding:
     """Translates a route that leads to clusters."""
@@ -63,7 +65,7 @@ class Forwarding:
         code = {"cluster_header": "RA-CLUSTER-HEADER", None: "RT-ACTION"}.get(kind, "RA-CLUSTER-PLUGIN")
         if kind is None:
             self._findings.report(code, self._place)
-        return self._guarded(self._filters(), denial(UNAVAILABLE, code))
+        return self._denied(code)
 
     def _report_retries(self) -> None:
         virtual_host = self._context.virtual_host
@@ -75,18 +77,33 @@ class Forwarding:
             place = level_place(virtual_host, self._at).field("retry_policy")
             report_lost(virtual_host.retry_policy, place, self._findings)
 
-    def _filters(self, weighted: xds.Message | None = None) -> FilterDraft:
-        return run_filters(self._context, self._route, self._at, self._findings, weighted)
+    def _filters(self, weighted: xds.Message | None = None) -> list[FilterDraft]:
+        """Give what stands one after the other; two drafts where some responses are mutated otherwise than others."""
+        draft = run_filters(self._context, self._route, self._at, self._findings, weighted)
+        if draft.conditional is None:
+            return [draft]
+        request = [*draft.request, *self._level_steps(weighted, "request", {})]
+        is_alone = not (
+            any(step.touches(_ORIGIN) for step in request)
+            or draft.response_steps(is_early=True)
+            or self._level_steps(weighted, "response", {})
+        )
+        return draft.variants(is_alone=is_alone)
 
     def _guarded(self, filters: FilterDraft, part: Part, weighted: xds.Message | None = None) -> list[Part]:
         """Put what filters answer in front; the mutations of the route touch these answers too (section 14.10)."""
-        if not filters.guards:
-            return [part]
-        steps = [*self._level_steps(weighted, "response", {}), *filters.response_steps()]
-        return filters.guarded(part, reply_plugins(steps, self._at, self._findings))
+        constants = {"RESPONSE_CODE": UNSET_STATUS}
+        levels = self._level_steps(weighted, "response", constants) if filters.guards else []
+        return filters.guarded(part, levels, self._at, self._findings)
+
+    def _denied(self, code: str) -> list[Part]:
+        draft = run_filters(self._context, self._route, self._at, self._findings)
+        return self._guarded(draft, denial(UNAVAILABLE, code))
 
     def _to_cluster(self, name: str) -> list[Part]:
-        filters = self._filters()
+        return [part for filters in self._filters() for part in self._cluster_parts(name, filters)]
+
+    def _cluster_parts(self, name: str, filters: FilterDraft) -> list[Part]:
         if filters.is_closed:
             return self._guarded(filters, Part())
         place = self._place.field("cluster")
@@ -129,6 +146,7 @@ class Forwarding:
         is_alone = not (draft.uri or draft.regex_uri or draft.host)
         folded = fold(request, "request", self._at, self._findings, is_alone=is_alone)
         answer = fold(response, "response", self._at, self._findings, request=folded)
+        answer = answer.only_if(filters.response_condition)
         return filters.plugins | draft.plugins(folded, answer)
 
     def _level_steps(self, weighted: xds.Message | None, side: Side, constants: dict[str, str]) -> list[Step]:
@@ -145,19 +163,20 @@ class Forwarding:
             dispatch.apply(one.entry, None, one.at, self._findings)
         if not shares:
             self._findings.report("CFG-INVALID", place, value="all weights are 0", effect="the route answers 503")
-            return self._guarded(self._filters(), denial(UNAVAILABLE, "CFG-INVALID"))
+            return self._denied("CFG-INVALID")
         if needs_routes(shares) or self._answers_unknown(shares):
             return [part for one in shares for part in self._split_parts(one)]
-        return self._range_parts(shares, len(weighted.clusters))
+        return [
+            part for filters in self._filters() for part in self._range_parts(shares, len(weighted.clusters), filters)
+        ]
 
     def _answers_unknown(self, shares: list[Share]) -> bool:
         """Tell whether a cluster does not exist and its share wants another answer than an upstream can give."""
         is_incomplete = any(one.entry.name not in self._context.clusters for one in shares)
         return is_incomplete and not_found_status(self._action) != UNAVAILABLE
 
-    def _range_parts(self, shares: list[Share], entry_count: int) -> list[Part]:
+    def _range_parts(self, shares: list[Share], entry_count: int, filters: FilterDraft) -> list[Part]:
         """Draw in a plugin whose configuration stands apart, so that a new weight does not touch the route."""
-        filters = self._filters()
         if filters.is_closed:
             return self._guarded(filters, Part())
         upstreams = [upstream_of_share(one, self._action, self._context, self._findings) for one in shares]
@@ -170,9 +189,11 @@ class Forwarding:
     def _split_parts(self, one: Share) -> list[Part]:
         """Draw by the route's own conditions: the entry has headers, filters or a host of its own."""
         conditions = (one.condition,) if one.condition is not None else ()
-        filters = self._filters(one.entry)
-        part = Part() if filters.is_closed else self._share_part(one, filters)
-        return self._guarded(filters, replace(part, suffix=one.suffix, conditions=conditions), one.entry)
+        parts = []
+        for filters in self._filters(one.entry):
+            part = Part() if filters.is_closed else self._share_part(one, filters)
+            parts += self._guarded(filters, replace(part, suffix=one.suffix, conditions=conditions), one.entry)
+        return parts
 
     def _share_part(self, one: Share, filters: FilterDraft) -> Part:
         draft = replace(self._draft)

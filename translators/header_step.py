@@ -42,6 +42,10 @@ class Step:
     removed: tuple[str, ...] = ()
     mutations: tuple[Mutation, ...] = ()
 
+    def touches(self, name: str) -> bool:
+        """Tell whether the step mutates a header, given in lower case."""
+        return name in self.removed or any(mutation.name == name for mutation in self.mutations)
+
 
 def read_option(
     option: xds.Message, side: Side, constants: dict[str, str], at: Where, findings: Findings

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from translators.expr import present
+from translators.expr import ALWAYS, conjuncts, present
 from translators.format_string import (
     NOTHING,
     HeaderReference,
@@ -107,6 +107,10 @@ class FoldedHeaders:
     condition: list[Expr] = field(default_factory=list)
     touched: frozenset[str] = frozenset()
     host: str = ""
+
+    def only_if(self, condition: Expr) -> FoldedHeaders:
+        """Give the same operations under one more condition."""
+        return self if condition == ALWAYS else replace(self, condition=conjuncts((*self.condition, condition)))
 
     def of_request(self) -> dict[str, Any]:
         """Give proxy-rewrite.headers; empty when there is nothing to do."""

@@ -79,6 +79,12 @@ class EffectiveFilter:
         return self.overrides[-1].config if self.overrides else None
 
     @property
+    def is_proto_overwritten(self) -> bool:
+        """Envoy has set x-forwarded-proto to the scheme of the connection before filters run."""
+        hcm = self.context.hcm
+        return bool(hcm.use_remote_address.value and not hcm.xff_num_trusted_hops)
+
+    @property
     def has_unreadable_override(self) -> bool:
         """The most specific override is of a type that is unknown here."""
         return bool(self.overrides) and self.overrides[-1].config is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from translators.expr import ALWAYS
 from translators.format_string import Variable
 from translators.headers import fold
 from translators.mappings.action.redirect import AS_RECEIVED
@@ -13,6 +14,7 @@ from translators.route_draft import response_plugins
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from translators.expr import Expr
     from translators.findings import Findings
     from translators.format_string import Piece
     from translators.header_step import Mutation, Step
@@ -20,7 +22,12 @@ if TYPE_CHECKING:
 
 
 def reply_plugins(
-    steps: Iterable[Step], at: Where, findings: Findings, path: tuple[Piece, ...] = AS_RECEIVED
+    steps: Iterable[Step],
+    at: Where,
+    findings: Findings,
+    path: tuple[Piece, ...] = AS_RECEIVED,
+    *,
+    condition: Expr = ALWAYS,
 ) -> dict[str, Any]:
     """Give the plugin that mutates the answer.
 
@@ -29,8 +36,9 @@ def reply_plugins(
         at: the route, for findings.
         findings: receives the diagnostics.
         path: what `:path` is by then.
+        condition: on the request, for all mutations.
     """
-    return response_plugins(fold(_unforwarded(steps, path), "response", at, findings))
+    return response_plugins(fold(_unforwarded(steps, path), "response", at, findings).only_if(condition))
 
 
 def _unforwarded(steps: Iterable[Step], path: tuple[Piece, ...]) -> list[Step]:

@@ -25,6 +25,7 @@ GLOBAL_RULE_ID = "xds"
 ROUTER = "radixtree_host_uri"
 """The router the key closure is made for (mapping.md section 8)."""
 PLUGINS = (
+    "client-control",
     "fault-injection",
     "mocking",
     "prometheus",

@@ -51,6 +51,8 @@ COVERED: dict[str, frozenset[str]] = {
     "RT-DECODED": frozenset(ASPECTS),
     "RT-HEADER": frozenset(ASPECTS),
     "HCM-PATH": frozenset(ASPECTS),
+    "HF-RESTRICT": frozenset(ASPECTS),
+    "HF-UNTRANSLATED": frozenset({"is_delayed"}),
 }
 """Which aspects a diagnostic accounts for."""
 
@@ -93,7 +95,8 @@ def _covers(one: Diagnostic, aspect: str, header: str) -> bool:
 
 def _is_at(one: Diagnostic, difference: Difference, config_name: str) -> bool:
     if one.type_url == xds.LISTENER:
-        return one.code == "HCM-PATH" and not is_plain(difference.request)
+        is_path = one.code == "HCM-PATH" and not is_plain(difference.request)
+        return is_path or (".http_filters[" in one.path and one.name == _listener_name(difference))
     if one.name != config_name:
         return False
     route = re.search(r"\.routes\[([^\]]*)\]", one.path)
@@ -101,6 +104,14 @@ def _is_at(one: Diagnostic, difference: Difference, config_name: str) -> bool:
         return route[1] in difference.routes
     virtual_host = re.match(r"virtual_hosts\[([^\]]*)\]", one.path)
     return virtual_host is None or any(name.startswith(f"{virtual_host[1]}-r") for name in difference.routes)
+
+
+def _listener_name(difference: Difference) -> str:
+    """Give the name of the listener that took the request."""
+    for listener in difference.scene.listeners:
+        if listener["address"]["socket_address"]["port_value"] == difference.request.port:
+            return str(listener["name"])
+    raise AssertionError(f"port {difference.request.port}")
 
 
 def is_plain(request: WireRequest) -> bool:
@@ -237,6 +248,11 @@ LIMITS = (
         "14.25",
         "nginx takes `x_h` and `x-h` for one header",
         lambda d, *_: any("_" in name for name, _ in d.request.headers),
+    ),
+    Limit(
+        "4.7",
+        "whether a csrf filter denies what no route takes depends on hosts that nobody knows",
+        lambda d, *_: d.envoy.status == 404 and d.apisix.body == "Invalid origin",
     ),
     Limit(
         "14.24",

@@ -26,7 +26,7 @@ _REPLACEMENT = re.compile(r"\$(?:\$|\{(\d+)\}|(\d+))")
 
 @dataclass(frozen=True)
 class WireRequest:
-    """A request as it comes over the wire; header names in lower case, Host apart."""
+    """A request as it comes over the wire; header names in lower case, Host and Content-Length apart."""
 
     method: str
     target: str
@@ -34,6 +34,7 @@ class WireRequest:
     headers: tuple[tuple[str, str], ...] = ()
     port: int = 8080
     request_id: str = "0" * 32
+    body_size: int = 0
 
 
 @dataclass
@@ -111,6 +112,8 @@ class _Exchange:
     def __init__(self, wire: WireRequest) -> None:
         self._wire = wire
         self.headers: Headers = list(wire.headers)
+        if wire.body_size:
+            self.headers.append(("content-length", str(wire.body_size)))
         self.answer = Answer(200)
         self.is_answered = False
         self.upstream_id = ""
@@ -196,6 +199,12 @@ class _Exchange:
         self.answer.headers = [(name.lower(), self.resolve(v)) for name, v in abort.get("headers", {}).items()]
         self.answer.body = self.resolve(abort["body"])
         self.is_answered = True
+
+    def control_client(self, conf: Mapping[str, Any]) -> None:
+        """client-control."""
+        size = self._wire.body_size
+        if size > conf["max_body_size"] > 0:
+            self.answer.status, self.is_answered = 413, True
 
     def mock(self, conf: Mapping[str, Any]) -> None:
         """Answer in the access phase (mocking)."""
@@ -310,6 +319,7 @@ class Plugin(NamedTuple):
 
 
 PLUGINS = {
+    "client-control": Plugin(22000, _REWRITE, _Exchange.control_client),
     "fault-injection": Plugin(11000, _REWRITE, _Exchange.inject_fault),
     "proxy-rewrite": Plugin(1008, _REWRITE, _Exchange.rewrite),
     "mocking": Plugin(10900, _ACCESS, _Exchange.mock),

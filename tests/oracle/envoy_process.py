@@ -162,14 +162,14 @@ class Client:
         self._port = port
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
-    async def ask(self, method: str, target: str, headers: list[tuple[str, str]]) -> Exchange:
+    async def ask(self, method: str, target: str, headers: list[tuple[str, str]], body_size: int = 0) -> Exchange:
         """Send a request and read the answer; the connection is used again where the answer allows it."""
         for attempt in range(2):
             if self._streams is None:
                 self._streams = await asyncio.open_connection("127.0.0.1", self._port)
             reader, writer = self._streams
             try:
-                writer.write(request_bytes(method, target, headers))
+                writer.write(request_bytes(method, target, headers, body_size))
                 answer = await read_response(reader, method)
             except (ConnectionError, asyncio.IncompleteReadError):
                 self.close()

@@ -7,6 +7,8 @@ the limits of exactness that mapping.md documents. Whatever is left is a defect.
 from __future__ import annotations
 
 import contextlib
+import itertools
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +21,12 @@ from tests.oracle.apisix_model import Answer, Node, WireRequest
 from tests.oracle.envoy import Call, find_route
 from tests.oracle.envoy_process import ECHO_HEADERS, Client, EnvoyError, envoy, free_ports, upstreams
 from tests.oracle.generate import CLUSTERS, Scene, generate
-from tests.oracle.observation import ASPECTS, Difference, Seen, seen_of_envoy, seen_of_model
+from tests.oracle.observation import ASPECTS, Difference, Seen, seen_of_envoy, seen_of_model, telling
 from translators import translate
 from translators.policy import Policy
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from schemas.records import Diagnostic
@@ -31,6 +34,11 @@ if TYPE_CHECKING:
 _ATTEMPTS = 3
 """A port that was free may be taken when Envoy wants it."""
 _DRAWS = [f"{draw:04x}" for draw in range(0x0800, 0x10000, 0x1000)]
+_GROUP_COUNT, _FILTER_GROUPS = 8, 2
+"""Of the digits of a request id, and the first that filters draw by."""
+_EXTREME_DRAWS = ["0000", "ffff"]
+"""In every share that is not empty, and in none that is not everything."""
+_SKIPPED = re.compile(r"\\A(?:\.\{(\d+)\})?\(")
 
 
 @dataclass
@@ -40,16 +48,20 @@ class Translation:
     Attributes:
         node: the model.
         diagnostics: of all units.
-        is_drawing: something depends on the request id.
+        drawn: groups of four digits of the request id that something depends on.
     """
 
     node: Node
     diagnostics: list[Diagnostic]
-    is_drawing: bool
+    drawn: list[int]
 
     def answers(self, request: WireRequest) -> list[Answer]:
         """Give everything that APISIX may do, by what it draws."""
-        ids = [f"{a}{b}".ljust(32, "0") for a in _DRAWS for b in _DRAWS] if self.is_drawing else ["0" * 32]
+        groups = [
+            (_DRAWS if group < _FILTER_GROUPS else _EXTREME_DRAWS) if group in self.drawn else ["0000"]
+            for group in range(_GROUP_COUNT)
+        ]
+        ids = ["".join(digits) for digits in itertools.product(*groups)]
         wires = [WireRequest(**{**request.__dict__, "request_id": one}) for one in ids]
         unique: list[Answer] = []
         for wire in wires:
@@ -64,8 +76,21 @@ def translated(scene: Scene, clusters: list[dict[str, Any]]) -> Translation:
     document = {"static_resources": {"listeners": scene.listeners, "clusters": clusters}}
     bundles = [translate(unit, Policy()) for unit in units_of(document)]
     objects = {found.key: orjson.loads(found.value) for bundle in bundles for found in bundle.objects}
-    text = orjson.dumps(objects)
-    return Translation(Node(objects), [d for b in bundles for d in b.diagnostics], b'"request_id"' in text)
+    return Translation(Node(objects), [d for b in bundles for d in b.diagnostics], sorted(set(_drawn(objects))))
+
+
+def _drawn(value: Any) -> Iterator[int]:
+    """Find the groups of digits that expressions look at."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if not isinstance(value, list):
+        return
+    if value and value[0] == "request_id":
+        found = _SKIPPED.match(value[-1])
+        assert found is not None, value
+        yield int(found[1] or 0) // 4
+    for member in value:
+        yield from _drawn(member)
 
 
 def compare(
@@ -75,12 +100,17 @@ def compare(
     found = []
     for answer in translation.answers(request):
         seen = seen_of_model(answer, request, ports)
-        aspects = frozenset(a for a in ASPECTS if getattr(seen, a) != getattr(envoy_seen, a))
+        aspects = frozenset(a for a in ASPECTS if _differs(getattr(seen, a), getattr(envoy_seen, a)))
         if not aspects:
             return []
         routes = frozenset(name for name in (oracle_route(scene, request), _title(answer.route)) if name)
         found.append(Difference(scene, request, aspects, envoy_seen, seen, routes))
     return found
+
+
+def _differs(left: Any, right: Any) -> bool:
+    """Tell whether two aspects differ; what a side cannot tell is None."""
+    return left != right and None not in (left, right)
 
 
 def _title(route_name: str) -> str:
@@ -134,7 +164,7 @@ async def run(cases: list[tuple[int, int]], directory: Path, *, request_count: i
         for attempt in range(_ATTEMPTS):
             ports = free_ports(2 * len(cases))
             scenes = [generate(*case, ports[2 * n : 2 * n + 2], request_count) for n, case in enumerate(cases)]
-            listeners = [listener for scene in scenes for listener in scene.listeners]
+            listeners = [telling(listener) for scene in scenes for listener in scene.listeners]
             try:
                 await stack.enter_async_context(envoy({"listeners": listeners, "clusters": clusters}, directory))
                 break
@@ -151,7 +181,8 @@ async def _run_scene(scene: Scene, clusters: list[dict[str, Any]], names: dict[i
     clients: dict[int, Client] = {}
     for request in scene.requests:
         client = clients.setdefault(request.port, Client(request.port))
-        exchange = await client.ask(request.method, request.target, [("host", request.host), *request.headers])
+        headers = [("host", request.host), *request.headers]
+        exchange = await client.ask(request.method, request.target, headers, request.body_size)
         found = compare(scene, translation, request, seen_of_envoy(exchange), names)
         report.add(found, translation.diagnostics)
     for client in clients.values():

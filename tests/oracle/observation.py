@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 from dataclasses import dataclass, field
@@ -14,14 +15,30 @@ if TYPE_CHECKING:
 
 _OF_THE_PROXY = re.compile(
     r"host|content-length|content-type|connection|transfer-encoding|user-agent|date|server|location"
-    r"|x-forwarded-.*|x-request-id|x-envoy-.*|x-real-ip|x-echo|grpc-.*"
+    r"|x-forwarded-.*|x-request-id|x-envoy-.*|x-real-ip|x-echo|x-oracle-flags|grpc-.*"
 )
 """Headers that the proxies themselves write, or that are compared as something else."""
 
 
+_FLAGS = "x-oracle-flags"
+
+
+def telling(listener: dict[str, Any]) -> dict[str, Any]:
+    """Give a listener that tells what it did to a request which cannot be seen otherwise."""
+    told = copy.deepcopy(listener)
+    (manager,) = told["filter_chains"][0]["filters"]
+    marker = {"header": {"key": _FLAGS, "value": "-%RESPONSE_FLAGS%"}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+    manager["typed_config"]["route_config"].setdefault("response_headers_to_add", []).append(marker)
+    return told
+
+
 @dataclass(frozen=True)
 class Seen:
-    """What one side did with a request, in comparable form."""
+    """What one side did with a request, in comparable form.
+
+    Attributes:
+        is_delayed: a delay was injected; None where Envoy does not tell.
+    """
 
     status: int
     cluster: str = ""
@@ -33,6 +50,7 @@ class Seen:
     location: str = ""
     content_type: str = ""
     body: str = ""
+    is_delayed: bool | None = None
 
 
 ASPECTS = tuple(Seen.__dataclass_fields__)
@@ -84,6 +102,7 @@ def seen_of_envoy(exchange: Exchange) -> Seen:
         "response_headers": _headers(exchange.headers),
         "location": known.get("location", ""),
         "content_type": _text_type(known.get("content-type", "")),
+        "is_delayed": "DI" in known[_FLAGS] if _FLAGS in known else None,
     }
     echo = known.get("x-echo") or (exchange.body.decode() if exchange.body.startswith(b'{"cluster"') else "")
     if not echo:
@@ -114,4 +133,5 @@ def seen_of_model(answer: Answer, request: WireRequest, clusters: dict[int, str]
         location=known.get("location", ""),
         content_type=_text_type(known.get("content-type", "")),
         body="" if answer.status in (204, 304) else answer.body,
+        is_delayed=answer.delay_s > 0,
     )

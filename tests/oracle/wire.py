@@ -20,10 +20,12 @@ class Exchange:
     body: bytes
 
 
-def request_bytes(method: str, target: str, headers: list[tuple[str, str]]) -> bytes:
-    """Write a request without a body."""
+def request_bytes(method: str, target: str, headers: list[tuple[str, str]], body_size: int = 0) -> bytes:
+    """Write a request; with a body of this size, its Content-Length too."""
+    if body_size:
+        headers = [*headers, ("content-length", str(body_size))]
     lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers), "", ""]
-    return "\r\n".join(lines).encode("latin-1")
+    return "\r\n".join(lines).encode("latin-1") + b"b" * body_size
 
 
 async def read_head(reader: asyncio.StreamReader) -> tuple[str, list[tuple[str, str]]]:

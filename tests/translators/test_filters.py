@@ -67,7 +67,7 @@ def test_the_operator_may_open_a_code(action: str, codes: list[str]):
 
 def test_silencing_decorations_opens_nothing():
     outcome = run(
-        http_filter(".buffer.v3.Buffer"), http_filter(".ext_authz.v3.ExtAuthz"), policy={"HF-UNTRANSLATED": "allow"}
+        http_filter(".tap.v3.Tap"), http_filter(".ext_authz.v3.ExtAuthz"), policy={"HF-UNTRANSLATED": "allow"}
     )
     assert (outcome.codes, outcome.only.is_blocking) == (["HF-RESTRICT"], True)
 

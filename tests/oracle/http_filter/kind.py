@@ -19,9 +19,17 @@ class Kind(NamedTuple):
         config: gives the configuration in the listener, with its `@type`; None leaves the filter out.
         override: gives what a route, virtual host or route configuration says instead; None for nothing.
         headers: request headers that matter to it, as (name, values).
+        methods: request methods that matter to it.
+        body_sizes: of requests, in bytes.
+        is_once: there is one at most in a listener.
+        overridden: how often levels say something.
     """
 
     name: str
     config: Callable[[Random], dict[str, Any] | None]
     override: Callable[[Random], dict[str, Any] | None]
     headers: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    methods: tuple[str, ...] = ()
+    body_sizes: tuple[int, ...] = ()
+    is_once: bool = False
+    overridden: float = 0.25

@@ -17,7 +17,6 @@ RESTRICTING = (
     "api_key_auth.v3.ApiKeyAuth",
     "basic_auth.v3.BasicAuth",
     "oauth2.v3.OAuth2",
-    "csrf.v3.CsrfPolicy",
     "local_ratelimit.v3.LocalRateLimit",
     "lua.v3.Lua",
     "wasm.v3.Wasm",
