@@ -58,18 +58,19 @@ class Placement:
     guard: tuple[Expr, ...]
 
 
-def place(rules: Sequence[Rule], max_added_keys: int) -> tuple[list[Placement | None], bool]:
+def place(rules: Sequence[Rule], max_added_keys: int, *, is_flat: bool = False) -> tuple[list[Placement | None], bool]:
     """Place the rules of one bucket.
 
     Args:
         rules: in the order of Envoy's first match.
         max_added_keys: keys that closure may add in the bucket before flat mode is used.
+        is_flat: use flat mode anyway.
 
     Returns:
         A placement per rule, None for a rule that can never be reached; and whether flat mode was used.
     """
     is_live = _live(rules)
-    keys = _closure(rules, is_live, max_added_keys)
+    keys = None if is_flat else _closure(rules, is_live, max_added_keys)
     if keys is None:
         return _flat(rules, is_live), True
     priorities = _priorities(rules, keys)

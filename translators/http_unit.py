@@ -12,6 +12,7 @@ from translators.bucket import Authority, hostless_order, read_domains
 from translators.closure import Rule, place
 from translators.element import elements
 from translators.http_filter import manager_place
+from translators.mappings.http_filter import grpc_web
 from translators.mappings.listener.network_filter import is_passable
 from translators.path_key import DECODED, PathView
 from translators.route_context import RouteContext
@@ -157,7 +158,9 @@ class _Scope:
     def _placed(self, listed: Sequence[_Listed], at: Where) -> list[tuple[_Listed, Placement]]:
         """Place one bucket's list; what can never be reached is left out and reported."""
         rules = [Rule(item.entry.path, item.entry.is_conditional, item.domain) for item in listed]
-        placements, is_flat = place(rules, self._findings.policy.max_flat_keys)
+        # The plugin takes the path from what stands for `*` in a key, which is all of it only under `/*`.
+        needs_flat = any(grpc_web.PLUGIN in item.entry.part.fields.get("plugins", ()) for item in listed)
+        placements, is_flat = place(rules, self._findings.policy.max_flat_keys, is_flat=needs_flat)
         if is_flat:
             self._findings.report("RT-FLAT", at)
         pairs = list(zip(listed, placements, strict=True))

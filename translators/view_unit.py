@@ -27,6 +27,8 @@ ROUTER = "radixtree_host_uri"
 PLUGINS = (
     "client-control",
     "fault-injection",
+    "grpc-web",
+    "gzip",
     "mocking",
     "prometheus",
     "proxy-rewrite",

@@ -9,7 +9,7 @@ import random
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from tests.oracle.http_filter import buffer, cors, csrf, fault, health_check, rbac
+from tests.oracle.http_filter import buffer, cors, csrf, fault, header_mutation, health_check, rbac
 
 if TYPE_CHECKING:
     from tests.oracle.apisix_model import WireRequest
@@ -22,6 +22,8 @@ KINDS: tuple[Kind, ...] = (
     csrf.KIND,
     buffer.KIND,
     health_check.KIND,
+    header_mutation.KIND,
+    header_mutation.METADATA_KIND,
 )
 FEWEST_LEVEL = 2
 _PRESENT = 0.5

@@ -49,7 +49,7 @@ def test_draws_reach_every_weighted_cluster_and_no_other():
     ports = {1000 + index: name for index, name in enumerate(CLUSTERS)}
     clusters = Upstreams({name: port for port, name in ports.items()}).clusters()
     checked = 0
-    for seed in range(150):
+    for seed in range(400):
         scene = generate(2, seed, [1, 2])
         (port,) = {request.port for request in scene.requests}
         routes = {route["name"]: route for one in virtual_hosts_of(scene, port) for route in one["routes"]}

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any
 from translators.mappings.http_filter import (
     buffer,
     composite,
+    compressor,
     cors,
     csrf,
     ext_authz,
     fault,
+    grpc_web,
     header_mutation,
+    header_to_metadata,
     health_check,
     jwt_authn,
     local_ratelimit,
@@ -21,6 +24,7 @@ from translators.mappings.http_filter import (
     wasm,
 )
 from translators.mappings.http_filter.switch import is_switched_off
+from translators.registry import untranslated
 from translators.registry.row import Diagnosed, Fidelity, Handled, Ignored, Row, diagnosed, handled, ignored
 
 if TYPE_CHECKING:
@@ -95,10 +99,6 @@ _MANAGER_ROWS: tuple[Row, ...] = (
 )
 
 
-def _decorating(*filters: str) -> tuple[Row, ...]:
-    return tuple(Diagnosed(f"{_FILTER}.{name}", "HF-UNTRANSLATED", unless=is_switched_off) for name in filters)
-
-
 def _restricting(code: str, *filters: str, unless: Callable[[Any], bool] = is_switched_off) -> tuple[Row, ...]:
     return tuple(Diagnosed(f"{_FILTER}.{name}", code, restricts=True, unless=unless) for name in filters)
 
@@ -110,9 +110,9 @@ def _harmless(reason: str, *types: str) -> tuple[Row, ...]:
 _FILTER_ROWS: tuple[Row, ...] = (
     *_harmless("routing is what routes are for", f"{_FILTER}.router.v3.Router"),
     *_harmless(_OBSERVER, f"{_FILTER}.grpc_stats.v3.FilterConfig", "stats.PluginConfig"),
-    *_harmless(_METADATA, f"{_FILTER}.set_metadata.v3.Config", f"{_FILTER}.header_to_metadata.v3.Config"),
+    *_harmless(_METADATA, f"{_FILTER}.set_metadata.v3.Config"),
     *_harmless(_METADATA, f"{_FILTER}.json_to_metadata.v3.JsonToMetadata", f"{_FILTER}.set_filter_state.v3.Config"),
-    *_harmless(_METADATA, f"{_FILTER}.thrift_to_metadata.v3.ThriftToMetadata", f"{_FILTER}.ip_tagging.v3.IPTagging"),
+    *_harmless(_METADATA, f"{_FILTER}.thrift_to_metadata.v3.ThriftToMetadata"),
     *_harmless(_METADATA, f"{_FILTER}.grpc_field_extraction.v3.GrpcFieldExtractionConfig"),
     *_harmless(_METADATA, f"{_FILTER}.proto_message_extraction.v3.ProtoMessageExtractionConfig"),
     *_harmless(_OBSERVER, f"{_FILTER}.proto_message_logging.v3.ProtoMessageLoggingConfig"),
@@ -142,21 +142,18 @@ _FILTER_ROWS: tuple[Row, ...] = (
     Handled(f"{_FILTER}.cors.v3.Cors", cors.apply, Fidelity.EXACT, codes=("HF-UNTRANSLATED",)),
     Handled(f"{_FILTER}.cors.v3.CorsPolicy", cors.apply, Fidelity.EXACT, codes=("HF-UNTRANSLATED",)),
     Handled(f"{_FILTER}.csrf.v3.CsrfPolicy", csrf.apply, Fidelity.EXACT, codes=("HF-RESTRICT",)),
-    Handled(f"{_FILTER}.buffer.v3.Buffer", buffer.apply, Fidelity.APPROXIMATED, codes=("HF-UNTRANSLATED",)),
     Handled(f"{_FILTER}.health_check.v3.HealthCheck", health_check.apply, Fidelity.EXACT, codes=("HF-UNTRANSLATED",)),
     Handled(f"{_FILTER}.fault.v3.HTTPFault", fault.apply, Fidelity.EXACT, codes=("HF-UNTRANSLATED",)),
-    *_decorating("compressor.v3.Compressor", "gzip.v3.Gzip", "decompressor.v3.Decompressor"),
-    *_decorating("grpc_web.v3.GrpcWeb", "grpc_http1_bridge.v3.Config", "grpc_http1_reverse_bridge.v3.FilterConfig"),
-    *_decorating("grpc_json_transcoder.v3.GrpcJsonTranscoder", "connect_grpc_bridge.v3.FilterConfig"),
-    *_decorating("grpc_json_reverse_transcoder.v3.GrpcJsonReverseTranscoder", "tap.v3.Tap", "geoip.v3.Geoip"),
-    *_decorating("stateful_session.v3.StatefulSession", "original_src.v3.OriginalSrc"),
-    *_decorating("cache.v3.CacheConfig", "cache_v2.v3.CacheV2Config", "custom_response.v3.CustomResponse"),
-    *_decorating("credential_injector.v3.CredentialInjector", "gcp_authn.v3.GcpAuthnFilterConfig"),
-    *_decorating("aws_lambda.v3.Config", "aws_request_signing.v3.AwsRequestSigning", "cdn_loop.v3.CdnLoopConfig"),
-    *_decorating("dynamic_forward_proxy.v3.FilterConfig", "file_system_buffer.v3.FileSystemBufferFilterConfig"),
-    *_decorating("adaptive_concurrency.v3.AdaptiveConcurrency", "admission_control.v3.AdmissionControl"),
-    *_decorating("bandwidth_limit.v3.BandwidthLimit", "rate_limit_quota.v3.RateLimitQuotaFilterConfig"),
-    *_decorating("mcp.v3.Mcp", "mcp_router.v3.McpRouter", "transform.v3.TransformConfig"),
+    *untranslated.ROWS,
+    Handled(f"{_FILTER}.buffer.v3.Buffer", buffer.apply, Fidelity.APPROXIMATED, codes=("HF-UNTRANSLATED",)),
+    Handled(
+        f"{_FILTER}.compressor.v3.Compressor",
+        compressor.apply,
+        Fidelity.APPROXIMATED,
+        codes=("HF-UNTRANSLATED", "HF-PLUGIN-DISABLED"),
+    ),
+    Handled(f"{_FILTER}.grpc_web.v3.GrpcWeb", grpc_web.apply, Fidelity.APPROXIMATED, codes=("HF-UNTRANSLATED",)),
+    Handled(f"{_FILTER}.header_to_metadata.v3.Config", header_to_metadata.apply, codes=("HF-UNTRANSLATED",)),
     Handled(
         f"{_FILTER}.rbac.v3.RBAC",
         rbac.apply,

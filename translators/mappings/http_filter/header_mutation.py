@@ -23,7 +23,13 @@ if TYPE_CHECKING:
     from translators.http_filter import EffectiveFilter
     from translators.where import Where
 
-_LOST = ("query_parameter_mutations", "response_trailers_mutations", "request_trailers_mutations")
+_LOST = {
+    "query_parameter_mutations": "write the query in the client, or by a regex_rewrite of the service",
+    "request_trailers_mutations": "send headers instead of trailers",
+    "response_trailers_mutations": "send headers instead of trailers",
+}
+"""What has no effect, and what to do instead."""
+_KEPT, _NAMED = "no header is removed by it", "remove headers by name"
 
 
 def apply(http_filter: EffectiveFilter, draft: FilterDraft, at: Where, findings: Findings) -> None:
@@ -42,9 +48,9 @@ def apply(http_filter: EffectiveFilter, draft: FilterDraft, at: Where, findings:
         mutations = level.mutations
         draft.request.extend(_steps(mutations.request_mutations, "request", place, findings))
         response.extend(_steps(mutations.response_mutations, "response", place, findings))
-        for lost in _LOST:
+        for lost, remedy in _LOST.items():
             if getattr(mutations, lost):
-                findings.report("HF-UNTRANSLATED", place.field(lost), effect=f"{lost} have no effect")
+                findings.report("HF-UNTRANSLATED", place.field(lost), effect=f"{lost} have no effect", remedy=remedy)
     draft.response.append(response)
 
 
@@ -59,5 +65,7 @@ def _steps(mutations: list[xds.Message], side: Side, at: Where, findings: Findin
             read = read_option(mutation.append, side, {}, place, findings)
             if read is not None:
                 yield Step(mutations=(read,))
+        elif kind == "remove_on_match" and mutation.remove_on_match.key_matcher.exact:
+            yield Step(removed=(mutation.remove_on_match.key_matcher.exact.lower(),))
         elif kind is not None:
-            findings.report("HDR-VALUE", at.field(f"{side}_mutations.{kind}"), effect="no header is removed by it")
+            findings.report("HDR-VALUE", at.field(f"{side}_mutations.{kind}"), effect=_KEPT, remedy=_NAMED)

@@ -25,6 +25,12 @@ def is_switched_off(http_filter: EffectiveFilter) -> bool:
     return spec is not None and spec.message_type is None and bool(override.disabled)
 
 
+def says_nothing(http_filter: EffectiveFilter) -> bool:
+    """Tell whether the filter is switched off, or its configuration in force is empty."""
+    config = http_filter.override if http_filter.overrides else http_filter.config
+    return is_switched_off(http_filter) or (config is not None and not config.ByteSize())
+
+
 def is_off(share: xds.Message) -> bool:
     """Tell whether a RuntimeFractionalPercent is 0."""
     return not share.default_value.numerator
