@@ -206,6 +206,10 @@ class _Exchange:
         if size > conf["max_body_size"] > 0:
             self.answer.status, self.is_answered = 413, True
 
+    def translate_grpc_web(self, _conf: Mapping[str, Any]) -> None:
+        """grpc-web; its condition keeps it from what it would refuse."""
+        raise AssertionError("no request here is gRPC-Web")
+
     def mock(self, conf: Mapping[str, Any]) -> None:
         """Answer in the access phase (mocking)."""
         assert conf["with_mock_header"] is False
@@ -322,6 +326,7 @@ PLUGINS = {
     "client-control": Plugin(22000, _REWRITE, _Exchange.control_client),
     "fault-injection": Plugin(11000, _REWRITE, _Exchange.inject_fault),
     "proxy-rewrite": Plugin(1008, _REWRITE, _Exchange.rewrite),
+    "grpc-web": Plugin(505, _ACCESS, _Exchange.translate_grpc_web),
     "mocking": Plugin(10900, _ACCESS, _Exchange.mock),
     "traffic-split": Plugin(966, _ACCESS, _Exchange.split),
     "response-rewrite": Plugin(899, _RESPONSE, _Exchange.rewrite_response),

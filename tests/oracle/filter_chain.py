@@ -9,7 +9,7 @@ import random
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from tests.oracle.http_filter import buffer, cors, csrf, fault, header_mutation, health_check, rbac
+from tests.oracle.http_filter import buffer, cors, csrf, fault, grpc_web, header_mutation, health_check, rbac
 
 if TYPE_CHECKING:
     from tests.oracle.apisix_model import WireRequest
@@ -24,6 +24,7 @@ KINDS: tuple[Kind, ...] = (
     health_check.KIND,
     header_mutation.KIND,
     header_mutation.METADATA_KIND,
+    grpc_web.KIND,
 )
 FEWEST_LEVEL = 2
 _PRESENT = 0.5
