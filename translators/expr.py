@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from translators.hexrange import hexrange
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Set as AbstractSet
 
 Expr: TypeAlias = tuple[Any, ...]
 
@@ -138,6 +139,33 @@ def negate(expr: Expr) -> Expr:
     if expr[1] in _NEGATED_COMPARISON and isinstance(expr[2], str):
         return (expr[0], _NEGATED_COMPARISON[expr[1]], expr[2])
     return (expr[0], "!", *expr[1:])
+
+
+def bound(expr: Expr, unknown: AbstractSet[str], *, is_upper: bool) -> Expr:
+    """Give what holds at least, or at most, where the expression does, whatever some variables are.
+
+    Args:
+        expr: the expression.
+        unknown: names of variables of which nothing is known.
+        is_upper: the bound holds wherever the expression may hold; else the expression holds wherever the bound does.
+    """
+    if expr[0] in ("AND", "OR"):
+        members = [bound(member, unknown, is_upper=is_upper) for member in expr[1:]]
+        return all_of(members) if expr[0] == "AND" else any_of(members)
+    if expr[0] in _NEGATED_LOGIC:
+        return negate(bound(negate(expr), unknown, is_upper=not is_upper))
+    if expr[0] not in unknown:
+        return expr
+    return ALWAYS if is_upper else NEVER
+
+
+def variables(expr: Expr) -> Iterator[str]:
+    """Give the variables that an expression looks at."""
+    if expr[0] not in _NEGATED_LOGIC:
+        yield expr[0]
+        return
+    for member in expr[1:]:
+        yield from variables(member)
 
 
 def all_of(exprs: Iterable[Expr]) -> Expr:

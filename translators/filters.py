@@ -9,7 +9,7 @@ from schemas.records import Severity
 from translators import dispatch
 from translators.block import FIRST_ERROR, FORBIDDEN, UNAVAILABLE, denial
 from translators.diagnostics import DiagnosticClass
-from translators.expr import ALWAYS, NEVER, all_of, fraction
+from translators.expr import ALWAYS, NEVER, all_of, bound, fraction, variables
 from translators.http_filter import effective_filters
 from translators.local_reply import reply_plugins
 from translators.mappings.match.runtime_fraction import DENOMINATORS
@@ -34,6 +34,12 @@ _FIRST_DRAW, _DRAW_DIGITS, _MAX_DRAWS = 8, 4, 6
 """The first eight digits of the request id draw runtime fractions and weighted clusters; it has 32."""
 _SUBJECT = "@conditional"
 """Tells the routes whose responses are mutated conditionally from those without, in their ids."""
+_OF_THE_UPSTREAM = frozenset(("grpc-web",))
+"""Plugins that only matter to what goes to an upstream, so that no answer has to wait for them."""
+_ORDER_DENIES = "requests are denied whatever the header that an earlier filter mutates"
+_ORDER_LEAVES = "the filter does not answer where that depends on the header that an earlier filter mutates"
+_ORDER_REMEDY = "put the filter before the one that mutates the header"
+_HOST_NAMES = frozenset(("host", ":authority"))
 _SERVED = "requests are served without the filter"
 
 
@@ -140,10 +146,11 @@ class FilterDraft:
         if required == NEVER or self.is_closed:
             return
         unique = ""
+        before = {name: conf for name, conf in self.plugins.items() if name not in _OF_THE_UPSTREAM}
         if required != ALWAYS:
             taken = sum(guard.name.partition("#")[0] == name for guard in self.guards)
             unique = f"{name}#{taken}" if taken else name
-        plugins = answered(self.plugins, answer)
+        plugins = answered(before, answer)
         conditions = () if required == ALWAYS else (required,)
         is_early = self.conditional is None
         self.guards.append(Guard(unique, conditions, plugins, status, is_restricting, is_early, takes_levels))
@@ -166,6 +173,15 @@ class FilterDraft:
         meta = {"priority": priority_of(index), **conf.get("_meta", {})}
         self.plugins[name] = {**conf, "_meta": meta}
         return True
+
+    def mutated(self) -> frozenset[str]:
+        """Give the variables of request headers that filters mutate; conditions see them as the client sent them."""
+        names = {name for step in self.request for name in (*step.removed, *(m.name for m in step.mutations))}
+        return frozenset("http_host" if name in _HOST_NAMES else f"http_{name.replace('-', '_')}" for name in names)
+
+    def reads_mutated(self, condition: Expr) -> bool:
+        """Tell whether a condition looks at a header that an earlier filter mutates."""
+        return bool(self.request) and not self.mutated().isdisjoint(variables(condition))
 
     def mutate_some(self, condition: Expr, steps: list[Step]) -> None:
         """Mutate the responses to some requests, those of later guards too; one filter of a route can do so.
@@ -259,8 +275,43 @@ def run_filters(
     """
     draft = FilterDraft()
     for http_filter in effective_filters(context, route, weighted, at):
+        known, mutated = len(draft.guards), draft.mutated() if draft.request else frozenset()
         _run(http_filter, draft, findings)
+        if mutated and len(draft.guards) > known:
+            _settle(draft, known, mutated, http_filter.at, findings)
     return draft
+
+
+def _settle(draft: FilterDraft, known: int, mutated: frozenset[str], at: Where, findings: Findings) -> None:
+    """Put bounds in place of conditions on headers that earlier filters mutate: who restricts denies more, not less.
+
+    Args:
+        draft: the filters so far.
+        known: how many guards stood before the filter ran.
+        mutated: variables of the mutated headers.
+        at: the filter.
+        findings: receives HF-ORDER.
+    """
+    settled = []
+    for guard in draft.guards[known:]:
+        read = mutated.intersection(name for condition in guard.conditions for name in variables(condition))
+        if not read:
+            settled.append(guard)
+            continue
+        said = ", ".join(sorted(name.removeprefix("http_") for name in read))
+        if guard.is_restricting and guard.status >= FIRST_ERROR:
+            is_upper = findings.blocks("HF-ORDER", at, value=said, effect=_ORDER_DENIES, remedy=_ORDER_REMEDY)
+        else:
+            findings.report("HF-ORDER", at, value=said, effect=_ORDER_LEAVES, remedy=_ORDER_REMEDY)
+            is_upper = False
+        required = bound(all_of(guard.conditions), read, is_upper=is_upper)
+        if required == ALWAYS:
+            settled.append(replace(guard, name="", conditions=()))
+            draft.is_closed = True
+            break
+        if required != NEVER:
+            settled.append(replace(guard, conditions=(required,)))
+    draft.guards[known:] = settled
 
 
 def _run(http_filter: EffectiveFilter, draft: FilterDraft, findings: Findings) -> None:

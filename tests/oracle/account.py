@@ -51,6 +51,7 @@ COVERED: dict[str, frozenset[str]] = {
     "RT-DECODED": frozenset(ASPECTS),
     "RT-HEADER": frozenset(ASPECTS),
     "HCM-PATH": frozenset(ASPECTS),
+    "HF-ORDER": frozenset(ASPECTS),
     "HF-RESTRICT": frozenset(ASPECTS),
     "HF-UNTRANSLATED": frozenset({"is_delayed"}),
 }
@@ -252,7 +253,12 @@ LIMITS = (
     Limit(
         "4.7",
         "whether a csrf filter denies what no route takes depends on hosts that nobody knows",
-        lambda d, *_: d.envoy.status == 404 and d.apisix.body == "Invalid origin",
+        lambda d, *_: not d.envoy.cluster and d.apisix.body == "Invalid origin",
+    ),
+    Limit(
+        "4.7",
+        "Envoy does not measure a body that has come while a fault filter delayed the request",
+        lambda d, *_: d.apisix.status == 413 and "fault.v3.HTTPFault" in str(_hcm(d)["http_filters"]),
     ),
     Limit(
         "14.24",

@@ -120,3 +120,26 @@ def test_conjuncts_stand_cheapest_first():
         regex,
         logic,
     ]
+
+
+EXPRESSIONS = st.recursive(
+    st.sampled_from([expr.equals("a", "1"), expr.equals("b", "1"), expr.present("a"), expr.absent("b")]),
+    lambda inner: st.one_of(
+        st.lists(inner, min_size=2, max_size=3).map(expr.all_of),
+        st.lists(inner, min_size=2, max_size=3).map(expr.any_of),
+        inner.map(expr.negate),
+    ),
+    max_leaves=8,
+)
+
+
+UNKNOWN = ({}, {"a": "1"}, {"a": "2"})
+
+
+@given(EXPRESSIONS, st.sampled_from(({}, {"b": "1"}, {"b": "2"})), st.sampled_from(UNKNOWN))
+def test_bounds_hold_whatever_the_unknown_is(expression, known, unknown):
+    upper = expr.bound(expression, {"a"}, is_upper=True)
+    lower = expr.bound(expression, {"a"}, is_upper=False)
+    assert "a" not in {*expr.variables(upper), *expr.variables(lower)}
+    request = Request("h", "/", variables={**known, **unknown})
+    assert holds(lower, request) <= holds(expression, request) <= holds(upper, request)

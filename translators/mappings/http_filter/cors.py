@@ -3,7 +3,7 @@
 Target: a guard that answers preflights, and response-rewrite for the other responses to allowed origins.
 Fidelity: E.
 Differs: origins that cannot be matched get no CORS headers.
-Diagnostics: HF-UNTRANSLATED.
+Diagnostics: HF-UNTRANSLATED, HF-ORDER.
 See: mapping.md sections 4.7 and 14.11.
 """
 
@@ -35,6 +35,7 @@ _ALLOW = "access-control-allow-"
 _NOT_EMPTY = "(?s)."
 _ANY = "*"
 _OK = 200
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 
 
 class _Policies:
@@ -78,6 +79,8 @@ def apply(http_filter: EffectiveFilter, draft: FilterDraft, at: Where, findings:
         refused = all_of((is_enabled, matches(_ORIGIN, _NOT_EMPTY), negate(is_allowed), *_is_preflight()))
         draft.answer(name, abort(_OK, "", _common(policies) or None), (refused,), takes_levels=False)
     if (decorated := all_of((is_enabled, is_allowed))) != NEVER:
+        if draft.reads_mutated(decorated):
+            findings.report("HF-ORDER", at, value="origin", effect="the Origin counts as the client sent it")
         draft.mutate_some(decorated, [_decoration(policies, at)])
 
 
@@ -113,9 +116,21 @@ def _takes_any(matcher: xds.Message) -> bool:
     """Tell whether the matcher takes `*`, which allows all origins."""
     kind = matcher.WhichOneof("match_pattern")
     if kind == "safe_regex":
-        return re.fullmatch(translate_regex(matcher.safe_regex.regex).pcre, _ANY, re.DOTALL) is not None
+        return _matches_any(translate_regex(matcher.safe_regex.regex).pcre)
     text = getattr(matcher, kind)
     return text == _ANY or (not text and kind != "exact")
+
+
+def _matches_any(pcre: str) -> bool:
+    """Match one character; what Python does not read is a regex with more in it than `*`."""
+    try:
+        return re.fullmatch(_ESCAPED.sub(_python_escape, pcre), _ANY, re.DOTALL) is not None
+    except re.error:
+        return False
+
+
+def _python_escape(found: re.Match[str]) -> str:
+    return r"\Z" if found[1] == "z" else found[0]
 
 
 def _is_preflight() -> tuple[Expr, Expr]:

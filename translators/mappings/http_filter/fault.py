@@ -3,7 +3,7 @@
 Target: fault-injection: `delay` on the route and on all guards behind it, `abort` as a guard.
 Fidelity: E for fixed delays and aborts; N for the others.
 Differs: a share has a granularity of 1/65536; faults that are asked for by headers are not injected.
-Diagnostics: HF-UNTRANSLATED.
+Diagnostics: HF-UNTRANSLATED, HF-ORDER.
 See: mapping.md sections 4.7, 6.6 and 14.9.
 """
 
@@ -54,6 +54,8 @@ def apply(http_filter: EffectiveFilter, draft: FilterDraft, at: Where, findings:
     if is_delaying and not _delay(fault.delay, is_delayed, http_filter, draft):
         effect = "requests are delayed by the first filter only"
         findings.report("HF-UNTRANSLATED", at.field("delay"), effect=effect, remedy="delay in one fault filter")
+    if is_delaying and draft.reads_mutated(is_delayed):
+        findings.report("HF-ORDER", at, effect="delays depend on headers as the client sent them")
     _abort(fault.abort, is_aborted, http_filter.name, draft)
 
 

@@ -209,6 +209,9 @@ def test_preflights_of_others_may_be_kept_from_the_cluster():
         ({"contains": "*"}, "http://z", True),
         ({"safe_regex": {"regex": "http://[a-z]+"}}, "http://b.com", False),
         ({"safe_regex": {"regex": "http://[a-z]+"}}, "http://b", True),
+        ({"safe_regex": {"regex": "^http://[a-z]+$"}}, "http://b", True),
+        ({"safe_regex": {"regex": "^.*$"}}, "x", True),
+        ({"safe_regex": {"regex": "http://\\x{62}"}}, "http://b", True),
     ],
 )
 def test_origins_are_matched_as_envoy_does(matcher, origin, is_allowed):
@@ -243,3 +246,9 @@ def test_a_second_filter_and_an_unreadable_policy_are_said():
     assert two.codes == ["HF-UNTRANSLATED"]
     assert len(two.parts) == 2
     assert decorated(packed(".rbac.v3.RBACPerRoute")).codes == ["HF-UNTRANSLATED"]
+
+
+def test_a_mutated_origin_is_said():
+    mutation = {"mutations": {"request_mutations": [{"remove": "origin"}]}}
+    filters = [{**http_filter(".header_mutation.v3.HeaderMutation", mutation), "name": "first"}, CORS]
+    assert decorated(policy(**POLICY), filters=filters).codes == ["HF-ORDER"]

@@ -143,3 +143,12 @@ def test_an_unreadable_override_is_said():
     outcome = injected(ABORT, packed(".rbac.v3.RBACPerRoute"))
     assert outcome.codes == ["HF-UNTRANSLATED"]
     assert outcome.only.fields["upstream_id"]
+
+
+def test_a_delay_by_a_mutated_header_is_said():
+    mutation = {"mutations": {"request_mutations": [{"remove": "x-h"}]}}
+    filters = [
+        {**http_filter(".header_mutation.v3.HeaderMutation", mutation), "name": "first"},
+        http_filter(".fault.v3.HTTPFault", {**DELAY, **ONLY_X}),
+    ]
+    assert route_outcome(forwarded(), filters=filters).codes == ["HF-ORDER"]
