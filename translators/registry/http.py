@@ -5,17 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from translators.mappings.http_filter import (
-    buffer,
     composite,
-    compressor,
-    cors,
-    csrf,
     ext_authz,
-    fault,
-    grpc_web,
-    header_mutation,
-    header_to_metadata,
-    health_check,
     jwt_authn,
     local_ratelimit,
     lua,
@@ -24,7 +15,7 @@ from translators.mappings.http_filter import (
     wasm,
 )
 from translators.mappings.http_filter.switch import is_switched_off
-from translators.registry import untranslated
+from translators.registry import decoration, untranslated
 from translators.registry.row import Diagnosed, Fidelity, Handled, Ignored, Row, diagnosed, handled, ignored
 
 if TYPE_CHECKING:
@@ -127,33 +118,8 @@ _FILTER_ROWS: tuple[Row, ...] = (
     *_harmless("nginx speaks no HTTP/3 upstream", f"{_FILTER}.alternate_protocols_cache.v3.FilterConfig"),
     *_harmless("the codec of upstream filters", f"{_FILTER}.upstream_codec.v3.UpstreamCodec"),
     *_harmless("a test tool", f"{_FILTER}.kill_request.v3.KillRequest"),
-    Handled(
-        f"{_FILTER}.header_mutation.v3.HeaderMutation",
-        header_mutation.apply,
-        Fidelity.APPROXIMATED,
-        codes=("HDR-VALUE", "HDR-FORMAT", "HF-UNTRANSLATED"),
-    ),
-    Handled(
-        f"{_FILTER}.header_mutation.v3.HeaderMutationPerRoute",
-        header_mutation.apply,
-        Fidelity.APPROXIMATED,
-        codes=("HDR-VALUE", "HDR-FORMAT", "HF-UNTRANSLATED"),
-    ),
-    Handled(f"{_FILTER}.cors.v3.Cors", cors.apply, Fidelity.EXACT, codes=("HF-UNTRANSLATED", "HF-ORDER")),
-    Handled(f"{_FILTER}.cors.v3.CorsPolicy", cors.apply, Fidelity.EXACT, codes=("HF-UNTRANSLATED", "HF-ORDER")),
-    Handled(f"{_FILTER}.csrf.v3.CsrfPolicy", csrf.apply, Fidelity.EXACT, codes=("HF-RESTRICT",)),
-    Handled(f"{_FILTER}.health_check.v3.HealthCheck", health_check.apply, Fidelity.EXACT, codes=("HF-UNTRANSLATED",)),
-    Handled(f"{_FILTER}.fault.v3.HTTPFault", fault.apply, Fidelity.EXACT, codes=("HF-UNTRANSLATED", "HF-ORDER")),
+    *decoration.ROWS,
     *untranslated.ROWS,
-    Handled(f"{_FILTER}.buffer.v3.Buffer", buffer.apply, Fidelity.APPROXIMATED, codes=("HF-UNTRANSLATED",)),
-    Handled(
-        f"{_FILTER}.compressor.v3.Compressor",
-        compressor.apply,
-        Fidelity.APPROXIMATED,
-        codes=("HF-UNTRANSLATED", "HF-PLUGIN-DISABLED"),
-    ),
-    Handled(f"{_FILTER}.grpc_web.v3.GrpcWeb", grpc_web.apply, Fidelity.APPROXIMATED, codes=("HF-UNTRANSLATED",)),
-    Handled(f"{_FILTER}.header_to_metadata.v3.Config", header_to_metadata.apply, codes=("HF-UNTRANSLATED",)),
     Handled(
         f"{_FILTER}.rbac.v3.RBAC",
         rbac.apply,

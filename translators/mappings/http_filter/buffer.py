@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from translators import dispatch
 from translators.block import abort
 from translators.expr import all_of, matches
 
@@ -36,6 +37,7 @@ def apply(http_filter: EffectiveFilter, draft: FilterDraft, at: Where, findings:
     if config is None or config.DESCRIPTOR.name != _BUFFER:
         findings.report("HF-UNTRANSLATED", at, effect="bodies of any size are accepted", remedy="use BufferPerRoute")
         return
+    dispatch.apply(config, None, at, findings)
     limit = config.max_request_bytes.value
     is_larger = all_of((matches(_LENGTH, r"\A[0-9]+\z"), (_LENGTH, ">", limit)))
     draft.answer(http_filter.name, _ANSWER, (is_larger,), is_restricting=False)

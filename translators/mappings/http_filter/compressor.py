@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from schemas import xds
 from schemas.records import Severity
+from translators import dispatch
 from translators.mappings.http_filter.switch import is_switched_off
 
 if TYPE_CHECKING:
@@ -74,7 +75,8 @@ def apply(http_filter: EffectiveFilter, draft: FilterDraft, at: Where, findings:
     common = config.response_direction_config.common_config
     if not is_enabled and not (_is_enabled(common) and _is_on(config, "runtime_enabled")):
         return
-    _report_lost(config, at, findings)
+    dispatch.apply(config, None, at, findings)
+    dispatch.apply(config.response_direction_config, None, at.field("response_direction_config"), findings)
     plugin = _plugin(_library(config, override), at, findings)
     if plugin is not None:
         name, conf = plugin
@@ -112,6 +114,8 @@ def _library(config: xds.Message, override: xds.Message | None) -> xds.Message:
 
 def _plugin(library: xds.Message, at: Where, findings: Findings) -> tuple[str, dict[str, Any]] | None:
     settings = xds.unpack(library)
+    if settings is not None and settings.DESCRIPTOR.full_name in (_GZIP, _BROTLI):
+        dispatch.apply(settings, None, at.field("compressor_library"), findings)
     kind = settings.DESCRIPTOR.full_name if settings is not None else ""
     if settings is not None and kind == _GZIP:
         level = int(settings.compression_level)
@@ -140,15 +144,3 @@ def _plugin(library: xds.Message, at: Where, findings: Findings) -> tuple[str, d
     if settings.encoder_mode in _BROTLI_MODES:
         conf["mode"] = _BROTLI_MODES[settings.encoder_mode]
     return "brotli", conf
-
-
-def _report_lost(config: xds.Message, at: Where, findings: Findings) -> None:
-    response = config.response_direction_config
-    for field, effect in (
-        ("remove_accept_encoding_header", "the upstream sees Accept-Encoding and may compress itself"),
-        ("disable_on_etag_header", "responses with an ETag are compressed too"),
-        ("uncompressible_response_codes", "responses of these statuses are compressed too"),
-        ("status_header_enabled", "no header tells what was compressed"),
-    ):
-        if getattr(response, field) or getattr(config, field, False):
-            findings.report("HF-UNTRANSLATED", at.field(f"response_direction_config.{field}"), effect=effect)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from translators import dispatch
 from translators.block import abort
 from translators.expr import ALWAYS, NEVER, all_of, any_of, equals, matches, negate
 from translators.format_string import Text, Variable, escape_text
@@ -69,6 +70,8 @@ def apply(http_filter: EffectiveFilter, draft: FilterDraft, at: Where, findings:
     if draft.conditional is not None:
         findings.report("HF-UNTRANSLATED", at, effect="only the first cors filter writes headers")
         return
+    for policy in known:
+        dispatch.apply(policy, None, at, findings)
     # Whether the filter runs at all, the most specific policy alone decides.
     is_enabled = draft.draw(known[0].filter_enabled.default_value) if known[0].HasField("filter_enabled") else ALWAYS
     policies = _Policies(known)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from translators import dispatch
 from translators.block import FORBIDDEN, abort
 from translators.expr import NEVER, Expr, all_of, any_of, equals, escape, matches, negate, one_of
 from translators.mappings.match.string_match import pcre_of
@@ -41,6 +42,7 @@ def apply(http_filter: EffectiveFilter, draft: FilterDraft, at: Where, findings:
         if findings.blocks("HF-RESTRICT", at):
             draft.deny("HF-RESTRICT")
         return
+    dispatch.apply(policy, None, at, findings)
     is_enabled = draft.draw(policy.filter_enabled.default_value)
     if is_enabled == NEVER:
         return

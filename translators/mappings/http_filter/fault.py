@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from translators import dispatch
 from translators.block import abort
 from translators.expr import ALWAYS, NEVER, all_of, any_of, conjuncts, one_of, share
 from translators.mappings.action.weighted_clusters import SKIPPED_DIGITS
@@ -43,7 +44,9 @@ def apply(http_filter: EffectiveFilter, draft: FilterDraft, at: Where, findings:
         return
     if fault is None or (fault.HasField("max_active_faults") and not fault.max_active_faults.value):
         return
-    _report_lost(fault, at, findings)
+    dispatch.apply(fault, None, at, findings)
+    for field in ("delay", "abort"):
+        dispatch.apply(getattr(fault, field), None, at.field(field), findings)
     condition = _condition(fault, http_filter, at, findings)
     if condition == NEVER:
         return
@@ -57,17 +60,6 @@ def apply(http_filter: EffectiveFilter, draft: FilterDraft, at: Where, findings:
     if is_delaying and draft.reads_mutated(is_delayed):
         findings.report("HF-ORDER", at, effect="delays depend on headers as the client sent them")
     _abort(fault.abort, is_aborted, http_filter.name, draft)
-
-
-def _report_lost(fault: xds.Message, at: Where, findings: Findings) -> None:
-    for field, is_lost, effect in (
-        ("response_rate_limit", fault.HasField("response_rate_limit"), "responses are not slowed down"),
-        ("max_active_faults", fault.HasField("max_active_faults"), "any number of faults is active at a time"),
-        ("abort.header_abort", fault.abort.HasField("header_abort"), "no request is aborted because it asks for it"),
-        ("delay.header_delay", fault.delay.HasField("header_delay"), "no request is delayed because it asks for it"),
-    ):
-        if is_lost:
-            findings.report("HF-UNTRANSLATED", at.field(field), effect=effect, remedy=_REMEDY)
 
 
 def _condition(fault: xds.Message, http_filter: EffectiveFilter, at: Where, findings: Findings) -> Expr:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from translators import dispatch
 from translators.header_step import Step, read_option
 
 if TYPE_CHECKING:
@@ -23,12 +24,6 @@ if TYPE_CHECKING:
     from translators.http_filter import EffectiveFilter
     from translators.where import Where
 
-_LOST = {
-    "query_parameter_mutations": "write the query in the client, or by a regex_rewrite of the service",
-    "request_trailers_mutations": "send headers instead of trailers",
-    "response_trailers_mutations": "send headers instead of trailers",
-}
-"""What has no effect, and what to do instead."""
 _KEPT, _NAMED = "no header is removed by it", "remove headers by name"
 
 
@@ -48,9 +43,7 @@ def apply(http_filter: EffectiveFilter, draft: FilterDraft, at: Where, findings:
         mutations = level.mutations
         draft.request.extend(_steps(mutations.request_mutations, "request", place, findings))
         response.extend(_steps(mutations.response_mutations, "response", place, findings))
-        for lost, remedy in _LOST.items():
-            if getattr(mutations, lost):
-                findings.report("HF-UNTRANSLATED", place.field(lost), effect=f"{lost} have no effect", remedy=remedy)
+        dispatch.apply(mutations, None, place, findings)
     draft.response.append(response)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from translators import dispatch
 from translators.header_step import Step
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def apply(http_filter: EffectiveFilter, draft: FilterDraft, at: Where, findings:
         if http_filter.overrides:
             findings.report("HF-UNTRANSLATED", at, effect="headers that the filter removes are kept")
         return
+    dispatch.apply(config, None, at, findings)
     request, response = (
         tuple(rule.header.lower() for rule in rules if rule.remove and rule.header)
         for rules in (config.request_rules, config.response_rules)

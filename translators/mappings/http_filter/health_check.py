@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from translators import dispatch
 from translators.block import abort
 from translators.mappings.match.headers import header_condition
 from translators.regex import RegexError
@@ -31,6 +32,7 @@ def apply(http_filter: EffectiveFilter, draft: FilterDraft, at: Where, findings:
     config = http_filter.config
     if config is None:
         return
+    dispatch.apply(config, None, at, findings)
     if config.pass_through_mode.value:
         if config.HasField("cache_time"):
             findings.report(

@@ -81,7 +81,7 @@ def test_a_route_switches_it_on_and_chooses_the_library():
     [
         (library("Zstd"), "compressor_library"),
         ({"request_direction_config": {}}, "request_direction_config"),
-        ({"remove_accept_encoding_header": True}, "response_direction_config.remove_accept_encoding_header"),
+        ({"remove_accept_encoding_header": True}, "remove_accept_encoding_header"),
         ({"response_direction_config": {"disable_on_etag_header": True}}, "disable_on_etag_header"),
         ({"response_direction_config": {"uncompressible_response_codes": [206]}}, "uncompressible_response_codes"),
     ],

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.oracle.router import Request, holds
-from tests.translators.route_parts import Outcome, forwarded, http_filter, packed, route_outcome
+from tests.translators.route_parts import Outcome, forwarded, header, http_filter, packed, route_outcome
 from translators.expr import share
 
 ALL = {"numerator": 100}
@@ -152,3 +152,10 @@ def test_a_delay_by_a_mutated_header_is_said():
         http_filter(".fault.v3.HTTPFault", {**DELAY, **ONLY_X}),
     ]
     assert route_outcome(forwarded(), filters=filters).codes == ["HF-ORDER"]
+
+
+def test_the_status_is_not_known_while_the_answer_is_mutated():
+    extra = {"response_headers_to_add": [header("x-status", "%RESPONSE_CODE%", "OVERWRITE_IF_EXISTS_OR_ADD")]}
+    guard, route = injected(HALF_ABORT, route=forwarded(extra)).parts
+    assert guard.fields["plugins"]["response-rewrite"]["headers"]["set"] == {"x-status": "0"}
+    assert route.fields["plugins"]["response-rewrite"]["headers"]["set"] == {"x-status": "${status}"}
