@@ -234,11 +234,15 @@ class FilterDraft:
             at: the route, for findings.
             findings: receives the diagnostics.
         """
+        responses: dict[tuple[bool, bool], dict[str, Any]] = {}
         parts = []
         for guard in self.guards:
-            steps = [*(levels if guard.takes_levels else ()), *self.response_steps(is_early=guard.is_early)]
-            condition = ALWAYS if guard.is_early else self.response_condition
-            parts.append(_guard_part(guard, part, reply_plugins(steps, at, findings, condition=condition)))
+            kind = guard.takes_levels, guard.is_early
+            if kind not in responses:
+                steps = [*(levels if guard.takes_levels else ()), *self.response_steps(is_early=guard.is_early)]
+                condition = ALWAYS if guard.is_early else self.response_condition
+                responses[kind] = reply_plugins(steps, at, findings, condition=condition)
+            parts.append(_guard_part(guard, part, responses[kind]))
         if self.is_closed:
             return parts
         if self.condition != ALWAYS:

@@ -48,7 +48,7 @@ def add_filters(listener: dict[str, Any], level: int, seed: int) -> list[Kind]:
     (hcm,) = (one["typed_config"] for one in listener["filter_chains"][0]["filters"])
     added: list[dict[str, Any]] = []
     kinds: list[Kind] = []
-    for number in range(draw.randint(1, 3)):
+    for number in range(draw.randint(1, 4)):
         kind = draw.choice(KINDS)
         config = kind.config(draw)
         if config is None or (kind.is_once and kind in kinds):
