@@ -23,6 +23,7 @@ from translators.mappings.action.weighted_clusters import (
     traffic_split,
     upstream_of_share,
 )
+from translators.mappings.cluster.circuit_breakers import LIMIT_CONN, limiting
 from translators.plugin_phase import answered
 from translators.route_context import Part
 from translators.route_draft import RouteDraft
@@ -122,6 +123,7 @@ class Forwarding:
         return answer_part(answered(filters.plugins, abort(status)), status)
 
     def _part(self, upstream: str, cluster_names: list[str], plugins: dict[str, Any]) -> Part:
+        plugins = plugins | self._breaker(cluster_names)
         fields: dict[str, Any] = {
             "timeout": timeout_of(self._action, cluster_names, self._context),
             "upstream_id": upstream,
@@ -131,6 +133,17 @@ class Forwarding:
         if plugins:
             fields["plugins"] = plugins
         return Part(fields=fields)
+
+    def _breaker(self, cluster_names: list[str]) -> dict[str, Any]:
+        """Give the plugin that limits the requests to a cluster, if the policy wants it."""
+        context = self._context
+        if context.policy.circuit_breakers != LIMIT_CONN:
+            return {}
+        found = [limiting(context.clusters.get(name), self._action.priority) for name in cluster_names]
+        if len(found) > 1 and any(found):
+            self._findings.report("CL-BREAKER", self._place.field("weighted_clusters"))
+            return {}
+        return found[0]
 
     def _plugins(
         self,

@@ -22,6 +22,32 @@ class Action(StrEnum):
     """Leave the object out."""
 
 
+class StaticLimit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A limit of a rate limit service, as in the service's own configuration.
+
+    Attributes:
+        descriptor: keys and values in order; an empty value stands for any, each counted apart.
+        requests_per_unit: how many requests a unit of time has.
+        unit: of time.
+    """
+
+    descriptor: tuple[tuple[str, str], ...]
+    requests_per_unit: int
+    unit: Literal["second", "minute", "hour", "day"]
+
+
+class OPAService(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An Open Policy Agent that answers instead of an authorization service that speaks gRPC only.
+
+    Attributes:
+        host: base URL, e.g. `http://127.0.0.1:8181`.
+        policy: path of the policy document, e.g. `envoy/authz`.
+    """
+
+    host: str
+    policy: str
+
+
 class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Decisions of the operator.
 
@@ -32,6 +58,11 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         port_map: Envoy listener port -> APISIX port, where they differ.
         max_flat_keys: keys per bucket above which flat mode is used (mapping.md section 8, step 6).
         max_object_bytes: an object above this size is refused with OUT-SIZE.
+        authorization_services: cluster of an ext_authz HTTP service -> base URL under which nodes reach it, where that
+            is not the one of `server_uri`.
+        opa_services: cluster of an ext_authz gRPC service -> what nodes ask instead.
+        rls_static_limits: domain of a rate limit service -> its limits, which nodes then apply themselves.
+        circuit_breakers: `limit_conn` makes nodes refuse requests to a cluster beyond its max_requests.
     """
 
     overrides: dict[str, Action] = {}
@@ -39,6 +70,10 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     port_map: dict[int, int] = {}
     max_flat_keys: int = 2000
     max_object_bytes: int = 1_500_000
+    authorization_services: dict[str, str] = {}
+    opa_services: dict[str, OPAService] = {}
+    rls_static_limits: dict[str, tuple[StaticLimit, ...]] = {}
+    circuit_breakers: Literal["ignore", "limit_conn"] = "ignore"
 
     def digest(self) -> str:
         """Short fingerprint for the provenance: equal policies give equal digests."""

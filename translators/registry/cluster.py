@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from translators.mappings.cluster import (
+    circuit_breakers,
     cluster_type,
     common_lb_config,
     connection,
@@ -12,7 +13,6 @@ from translators.mappings.cluster import (
     http_protocol_options,
     load_balancing_policy,
 )
-from translators.mappings.cluster.circuit_breakers import limits_nothing
 from translators.registry.row import Diagnosed, Fidelity, Handled, Ignored, Row, diagnosed, handled, ignored
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ _CLUSTER_ROWS: tuple[Row, ...] = (
         codes=("CL-HC-MULTI", "CL-HC-GRPC", "CL-FEATURE"),
     ),
     *diagnosed(_CLUSTER, "CL-OUTLIER", "outlier_detection"),
-    Diagnosed(f"{_CLUSTER}.circuit_breakers", "CL-BREAKER", unless=limits_nothing),
+    Handled(f"{_CLUSTER}.circuit_breakers", circuit_breakers.apply, Fidelity.NOT_EXPRESSIBLE, codes=("CL-BREAKER",)),
     Diagnosed(
         f"{_CLUSTER}.transport_socket_matcher",
         "TLS-SOCKET",

@@ -1,9 +1,10 @@
 """Source: envoy.extensions.filters.http.ratelimit.v3.RateLimit, RateLimitPerRoute; rate_limits of routes and hosts.
 
-Target: none: the limits live in the rate limit service.
-Fidelity: N.
-Differs: -
-Diagnostics: HF-RLS.
+Target: none: the limits live in the rate limit service. Those that the operator gives in `rls_static_limits` become
+limits of rate_limit.py.
+Fidelity: N; A for given limits.
+Differs: each node counts for itself; windows begin with their first request.
+Diagnostics: HF-RLS, HF-RESTRICT, HF-DUP.
 See: mapping.md section 4.7.
 """
 
@@ -11,25 +12,54 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from translators.expr import all_of, any_of, negate
+from translators.mappings.http_filter.rate_limit import Bucket, Limit, Terms, limit_requests, limits_of
+from translators.mappings.http_filter.rate_limit_action import applicable, descriptors_of
+from translators.mappings.http_filter.switch import share_of
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from schemas import xds
     from translators.filters import FilterDraft
     from translators.findings import Findings
     from translators.http_filter import EffectiveFilter
+    from translators.mappings.http_filter.rate_limit_action import Descriptor
+    from translators.policy import StaticLimit
     from translators.where import Where
 
 _EFFECT_DENIED = "the route answers 503: its requests may only pass when the rate limit service was asked"
+_UNIT_S = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
+_NS_PER_S = 1_000_000_000
+_TOO_MANY_REQUESTS = 429
+_FIRST_ERROR = 400
+_SHARES = (("filter_enabled", 8), ("filter_enforced", 12))
 
 
 def apply(http_filter: EffectiveFilter, draft: FilterDraft, at: Where, findings: Findings) -> None:
-    """Report limits that are lost; block the route where requests must not pass unlimited (failure_mode_deny)."""
+    """Apply limits that the operator gives; else report them as lost, or block where requests must not pass without."""
     config = http_filter.config
     if not _has_limits(http_filter):
         return
-    if config is None or config.failure_mode_deny:
+    limits = None if config is None else _static_limits(http_filter, config)
+    if config is not None and limits is not None:
+        limit_requests(http_filter, draft, limits, _terms(http_filter, config), findings)
+    elif config is None or config.failure_mode_deny:
         if findings.blocks("HF-RLS", at, effect=_EFFECT_DENIED):
             draft.deny("HF-RLS")
-        return
-    findings.report("HF-RLS", at)
+    else:
+        findings.report("HF-RLS", at)
+
+
+def _terms(http_filter: EffectiveFilter, config: xds.Message) -> Terms:
+    status = config.rate_limited_status.code
+    return Terms(
+        owner=("rls", _domain(http_filter, config)),
+        status=status if status >= _FIRST_ERROR else _TOO_MANY_REQUESTS,
+        text="rate_limited",
+        has_headers=bool(config.enable_x_ratelimit_headers),
+        condition=all_of(share_of(getattr(config, field), skip) for field, skip in _SHARES if config.HasField(field)),
+    )
 
 
 def _has_limits(http_filter: EffectiveFilter) -> bool:
@@ -43,3 +73,62 @@ def _has_limits(http_filter: EffectiveFilter) -> bool:
     return any(
         "rate_limits" in message.DESCRIPTOR.fields_by_name and len(message.rate_limits) > 0 for message in holders
     )
+
+
+def _static_limits(http_filter: EffectiveFilter, config: xds.Message) -> list[Limit] | None:
+    """Give the limits of the policy that hold for the route; None when it knows nothing of the domain or the route."""
+    if http_filter.has_unreadable_override:
+        return None
+    known = http_filter.context.policy.rls_static_limits.get(_domain(http_filter, config))
+    descriptors = _descriptors(http_filter, config) if known is not None else None
+    if known is None or descriptors is None:
+        return None
+    found: list[Limit] = []
+    for descriptor in descriptors:
+        limits = _held_to(descriptor, known)
+        if limits is None:
+            return None
+        found += limits
+    return found
+
+
+def _domain(http_filter: EffectiveFilter, config: xds.Message) -> str:
+    override = http_filter.override
+    return str((override.domain if override is not None else "") or config.domain)
+
+
+def _held_to(descriptor: Descriptor, known: Sequence[StaticLimit]) -> list[Limit] | None:
+    """Give what a descriptor is held to: a value that is named wins over any value, as in the service."""
+    found: list[Limit] = []
+    for one in sorted(known, key=lambda limit: [not value for _, value in limit.descriptor]):
+        bucket = Bucket(one.requests_per_unit, one.requests_per_unit, _UNIT_S[one.unit] * _NS_PER_S)
+        limits = limits_of([descriptor], one.descriptor, bucket)
+        if limits is None:
+            return None
+        found += limits
+        descriptor = descriptor.limited(negate(any_of(limit.condition for limit in limits)))
+    return found
+
+
+def _descriptors(http_filter: EffectiveFilter, config: xds.Message) -> list[Descriptor] | None:
+    """Give the descriptors of requests on the route; None when what they are made of cannot be expressed."""
+    route, host, override = http_filter.route, http_filter.context.virtual_host, http_filter.override
+    if route is None or not route.HasField("route") or host is None:
+        return []
+    action = route.route
+    chosen = list(override.rate_limits if override is not None else ()) or list(config.rate_limits)
+    if not chosen:
+        chosen = applicable(
+            action.rate_limits,
+            host.rate_limits,
+            override.vh_rate_limits if override is not None else 0,
+            is_included=action.include_vh_rate_limits.value,
+            stage=config.stage,
+        )
+    found: list[Descriptor] = []
+    for rate_limit in chosen:
+        descriptors = descriptors_of(rate_limit, action.cluster)
+        if descriptors is None:
+            return None
+        found += descriptors
+    return found

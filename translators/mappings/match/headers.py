@@ -92,9 +92,9 @@ def header_condition(header: xds.Message, *, is_proto_overwritten: bool) -> Expr
         RegexError: its regex cannot be translated.
     """
     name = header.name.lower()
-    if name not in _PSEUDO_HEADERS and not _NAME.match(name):
+    variable = variable_of(name)
+    if variable is None:
         return None
-    variable = _PSEUDO_HEADERS.get(name) or "http_" + name.replace("-", "_")
     if name != _FORWARDED_PROTO:
         return _header_condition(header, variable)
     by_scheme, by_header = _header_condition(header, "scheme"), _header_condition(header, variable)
@@ -106,6 +106,14 @@ def header_condition(header: xds.Message, *, is_proto_overwritten: bool) -> Expr
             expr.all_of((expr.absent(variable), by_scheme)),
         )
     )
+
+
+def variable_of(name: str) -> str | None:
+    """Give the variable that holds a header or pseudo-header of the request; None when none does."""
+    name = name.lower()
+    if name not in _PSEUDO_HEADERS and not _NAME.match(name):
+        return None
+    return _PSEUDO_HEADERS.get(name) or "http_" + name.replace("-", "_")
 
 
 def _header_condition(header: xds.Message, variable: str) -> Expr | None:
