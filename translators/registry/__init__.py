@@ -7,7 +7,7 @@ in no row is a hole: `dispatch.apply` reports it as CFG-UNKNOWN-FIELD, so nothin
 
 from __future__ import annotations
 
-from translators.registry import action, cluster, http, listener, match, route, stream, tls
+from translators.registry import action, cluster, http, listener, match, restriction, route, stream, tls
 from translators.registry.row import Diagnosed, Fidelity, Handled, Ignored, Row
 
 __all__ = ["ROWS", "Diagnosed", "Fidelity", "Handled", "Ignored", "Row", "find"]
@@ -15,6 +15,7 @@ __all__ = ["ROWS", "Diagnosed", "Fidelity", "Handled", "Ignored", "Row", "find"]
 MAPPINGS: tuple[Row, ...] = (
     *listener.ROWS,
     *http.ROWS,
+    *restriction.ROWS,
     *route.ROWS,
     *match.ROWS,
     *action.ROWS,

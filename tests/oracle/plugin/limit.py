@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tests.oracle.apisix_model import Exchange
 
 _COUNT_FIELDS = {
-    *("_meta", "rejected_code", "rejected_msg", "show_limit_quota_header"),
+    *("_meta", "policy", "rejected_code", "rejected_msg", "show_limit_quota_header"),
     *("count", "time_window", "key", "key_type", "group", "rules"),
 }
 

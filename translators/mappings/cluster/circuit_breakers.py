@@ -54,6 +54,7 @@ def limiting(cluster: xds.Message | None, priority: int) -> dict[str, Any]:
                     "default_conn_delay": 0.001,
                     "key": f"{hash80('breakers', cluster.name, str(priority))}.{RESOLVED}",
                     "key_type": "var_combination",
+                    "policy": "local",
                     "rejected_code": 503,
                     "rejected_msg": "overflow",
                 }

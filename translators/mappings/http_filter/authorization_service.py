@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from translators import dispatch
 from translators.block import FORBIDDEN
 from translators.format_string import FormatError, parse, render
 from translators.mappings.duration import seconds_of
@@ -40,9 +41,6 @@ _LISTED_REMEDY = "list the headers by their names"
 _NO_PATTERN = "headers that are not named one by one do not pass"
 _PROTOCOL = "the service is told method, host and path in X-Forwarded-Method, -Host and -Uri, not in its request line"
 _PROTOCOL_REMEDY = "map the cluster in the policy's authorization_services to a URL that understands these headers"
-_NOT_ADDED = "headers of the service's consent are not added"
-_NOT_ADDED_REMEDY = "use allowed_upstream_headers, or accept the difference"
-_LOST_ON_SUCCESS = ("allowed_client_headers_on_success", "allowed_upstream_headers_to_append")
 _LITERAL_TESTS: Mapping[str, Callable[[str, str], bool]] = {
     "exact": str.__eq__,
     "prefix": str.startswith,
@@ -99,7 +97,8 @@ def forward_auth(question: Question, at: Where, findings: Findings) -> dict[str,
         conf["request_method"] = "POST"
         if not body.allow_partial_message:
             conf["max_req_body_size"] = max(body.max_request_bytes, 1)
-    _report_lost(service, place, findings)
+    for message, where in ((service, place), (service.authorization_response, place.field("authorization_response"))):
+        dispatch.apply(message, None, where, findings)
     return conf
 
 
@@ -197,12 +196,3 @@ def _extra(service: xds.Message, at: Where, findings: Findings) -> dict[str, str
             place = at.field("authorization_request").item("headers_to_add", header.key)
             findings.report("HDR-FORMAT", place, value=str(error))
     return added
-
-
-def _report_lost(service: xds.Message, at: Where, findings: Findings) -> None:
-    place, answer = at.field("authorization_response"), service.authorization_response
-    for field in _LOST_ON_SUCCESS:
-        if answer.HasField(field):
-            findings.report("HDR-VALUE", place.field(field), effect=_NOT_ADDED, remedy=_NOT_ADDED_REMEDY)
-    if answer.HasField("dynamic_metadata_from_headers"):
-        findings.report("HF-META", place.field("dynamic_metadata_from_headers"))

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from translators import dispatch
 from translators.block import abort
 from translators.expr import ALWAYS, NEVER, conjuncts, negate
 from translators.mappings.http_filter.authorization_service import Question, error_status, forward_auth, url_of
@@ -30,13 +31,10 @@ if TYPE_CHECKING:
 _PER_ROUTE = "ExtAuthzPerRoute"
 _RBAC = ".rbac.v3.RBAC"
 _SKIPPED_DIGITS = 8
-_ASKED_ALWAYS = "the service is asked whatever the metadata say"
 _UNORDERED = "a later filter would judge headers as the client sent them: the route is blocked"
 _GRPC_REMEDY = "give the service an HTTP interface, or map its cluster in the policy's opa_services"
 _NO_URL = "no node could reach the service: the route is blocked"
 _URL_REMEDY = "give an http:// or https:// URL, or map the cluster in the policy's authorization_services"
-_LOST = ("decoder_header_mutation_rules", "include_peer_certificate", "include_tls_session")
-_NOT_TOLD = "the service works without this setting"
 
 
 def apply(http_filter: EffectiveFilter, draft: FilterDraft, at: Where, findings: Findings) -> None:
@@ -52,7 +50,7 @@ def apply(http_filter: EffectiveFilter, draft: FilterDraft, at: Where, findings:
         draft.answer(http_filter.name, abort(error_status(config)), (negate(drawn),))
     if drawn == NEVER:
         return
-    _report_lost(config, at, findings)
+    dispatch.apply(config, None, at, findings)
     plugins = _asking(config, http_filter, at, findings)
     if plugins is None:
         draft.deny("HF-RESTRICT")
@@ -73,15 +71,6 @@ def _block(code: str, draft: FilterDraft, at: Where, findings: Findings, **detai
 def _is_readable(http_filter: EffectiveFilter) -> bool:
     override = http_filter.override
     return not http_filter.overrides or (override is not None and override.DESCRIPTOR.name == _PER_ROUTE)
-
-
-def _report_lost(config: xds.Message, at: Where, findings: Findings) -> None:
-    if config.HasField("filter_enabled_metadata"):
-        findings.report("HF-META", at.field("filter_enabled_metadata"), effect=_ASKED_ALWAYS)
-    given = {spec.name for spec, _ in config.ListFields()}
-    for field in _LOST:
-        if field in given:
-            findings.report("HF-UNTRANSLATED", at.field(field), effect=_NOT_TOLD)
 
 
 def _asking(

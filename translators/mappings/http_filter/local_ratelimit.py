@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from schemas.records import Severity
+from translators import dispatch
 from translators.expr import ALWAYS, all_of, any_of, negate
 from translators.mappings.http_filter.rate_limit import Bucket, Limit, Terms, bucket_of, limit_requests, limits_of
 from translators.mappings.http_filter.rate_limit_action import applicable, descriptors_of
@@ -27,10 +27,6 @@ if TYPE_CHECKING:
 
 _TOO_MANY_REQUESTS = 429
 _FIRST_ERROR = 400
-_NARROWER = ("local_rate_limit_per_downstream_connection", "local_cluster_rate_limit")
-"""Limits on less than a node's requests, or on more: without them a client gets more than it should."""
-_DECORATING = ("response_headers_to_add", "request_headers_to_add_when_not_enforced")
-_DECORATES = "the headers are not added"
 _UNKNOWN = "what the descriptors are made of cannot be expressed: the route is blocked"
 
 
@@ -50,14 +46,9 @@ def apply(http_filter: EffectiveFilter, draft: FilterDraft, at: Where, findings:
         return
     if limits_nothing(config):
         return
-    for field in _DECORATING:
-        if getattr(config, field):
-            findings.report("HF-UNTRANSLATED", at.field(field), effect=_DECORATES, severity=Severity.WARN)
-    given = {spec.name for spec, _ in config.ListFields()}
-    for field in _NARROWER:
-        if field in given and findings.blocks("HF-RESTRICT", at.field(field)):
-            draft.deny("HF-RESTRICT")
-            return
+    if not dispatch.apply(config, None, at, findings):
+        draft.deny("HF-RESTRICT")
+        return
     limits = _limits(http_filter, config)
     if limits is None:
         if findings.blocks("HF-RESTRICT", at.field("descriptors"), effect=_UNKNOWN):

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from translators import dispatch
 from translators.expr import all_of, any_of, negate
 from translators.mappings.http_filter.rate_limit import Bucket, Limit, Terms, limit_requests, limits_of
 from translators.mappings.http_filter.rate_limit_action import applicable, descriptors_of
@@ -41,6 +42,8 @@ def apply(http_filter: EffectiveFilter, draft: FilterDraft, at: Where, findings:
     config = http_filter.config
     if not _has_limits(http_filter):
         return
+    if config is not None:
+        dispatch.apply(config, None, at, findings)
     limits = None if config is None else _static_limits(http_filter, config)
     if config is not None and limits is not None:
         limit_requests(http_filter, draft, limits, _terms(http_filter, config), findings)
