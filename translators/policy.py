@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from enum import StrEnum
 from hashlib import blake2b
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+
+_URL = msgspec.Meta(pattern=r"^https?://[^/?#\s]+")
+_BASE_URL = msgspec.Meta(pattern=r"^https?://[^/?#\s]+$")
+_NOT_EMPTY = msgspec.Meta(min_length=1)
 
 
 class Action(StrEnum):
@@ -31,8 +35,8 @@ class StaticLimit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         unit: of time.
     """
 
-    descriptor: tuple[tuple[str, str], ...]
-    requests_per_unit: int
+    descriptor: Annotated[tuple[tuple[str, str], ...], _NOT_EMPTY]
+    requests_per_unit: Annotated[int, msgspec.Meta(ge=1)]
     unit: Literal["second", "minute", "hour", "day"]
 
 
@@ -44,8 +48,8 @@ class OPAService(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         policy: path of the policy document, e.g. `envoy/authz`.
     """
 
-    host: str
-    policy: str
+    host: Annotated[str, _BASE_URL]
+    policy: Annotated[str, _NOT_EMPTY]
 
 
 class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -70,7 +74,7 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     port_map: dict[int, int] = {}
     max_flat_keys: int = 2000
     max_object_bytes: int = 1_500_000
-    authorization_services: dict[str, str] = {}
+    authorization_services: dict[str, Annotated[str, _URL]] = {}
     opa_services: dict[str, OPAService] = {}
     rls_static_limits: dict[str, tuple[StaticLimit, ...]] = {}
     circuit_breakers: Literal["ignore", "limit_conn"] = "ignore"

@@ -23,6 +23,7 @@ class RouteContext:
         virtual_host: the VirtualHost around the route; None for the terminal of a whole scope.
         clusters: known clusters by name, without endpoints.
         policy: what the operator decided.
+        memo: what mappings have worked out once for all routes of the unit, by keys that begin with their name.
     """
 
     listener: xds.Message
@@ -32,6 +33,7 @@ class RouteContext:
     virtual_host: xds.Message | None
     clusters: dict[str, xds.Message]
     policy: Policy
+    memo: dict[tuple[Any, ...], Any] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

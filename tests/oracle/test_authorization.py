@@ -141,3 +141,19 @@ async def test_a_service_that_is_away_refuses_or_lets_pass(tmp_path: Path):
             assert envoy.status == apisix.status
             statuses[name] = envoy.status
     assert statuses == {"refuses": 403, "refuses with a status": 503, "lets pass": 200}
+
+
+async def test_what_differs_is_what_is_documented(tmp_path: Path):
+    """Envoy takes 5xx as an error, 201 as a refusal, and leaves headers that the service does not give."""
+    named = exact("x-seen", "x-user", "x-b")
+    statuses = {}
+    async with authorization_server() as port:
+        known = {"case": Case([guard(port, {"allowed_upstream_headers": named})], HOST)}
+        async with pairs(tmp_path, known, clusters=(cluster("authz", port),), authorize=authorize) as running:
+            for status in (500, 201):
+                sides = await running["case"].ask(f"/deny{status}")
+                statuses[status] = tuple(side.status for side in sides)
+            sides = await running["case"].ask("/", (("x-b", "client"),))
+            kept = ["x-b" in side.request_headers for side in sides]
+    assert statuses == {500: (403, 500), 201: (201, 200)}
+    assert kept == [True, False]

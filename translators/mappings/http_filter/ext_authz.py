@@ -50,8 +50,7 @@ def apply(http_filter: EffectiveFilter, draft: FilterDraft, at: Where, findings:
         draft.answer(http_filter.name, abort(error_status(config)), (negate(drawn),))
     if drawn == NEVER:
         return
-    dispatch.apply(config, None, at, findings)
-    plugins = _asking(config, http_filter, at, findings)
+    plugins = _asking_once(config, http_filter, findings)
     if plugins is None:
         draft.deny("HF-RESTRICT")
         return
@@ -73,10 +72,23 @@ def _is_readable(http_filter: EffectiveFilter) -> bool:
     return not http_filter.overrides or (override is not None and override.DESCRIPTOR.name == _PER_ROUTE)
 
 
-def _asking(
-    config: xds.Message, http_filter: EffectiveFilter, at: Where, findings: Findings
+def _asking_once(
+    config: xds.Message, http_filter: EffectiveFilter, findings: Findings
 ) -> dict[str, dict[str, Any]] | None:
+    """Work out once for all routes what no route overrides."""
+    if http_filter.overrides:
+        return _asking(config, http_filter, findings)
+    memo, key = http_filter.context.memo, ("ext_authz", http_filter.index)
+    if key not in memo:
+        memo[key] = _asking(config, http_filter, findings)
+    found: dict[str, dict[str, Any]] | None = memo[key]
+    return found
+
+
+def _asking(config: xds.Message, http_filter: EffectiveFilter, findings: Findings) -> dict[str, dict[str, Any]] | None:
     """Give the plugin that asks, none where the policy does without; None where the route must be blocked."""
+    at = http_filter.at
+    dispatch.apply(config, None, at, findings)
     settings = http_filter.override.check_settings if http_filter.override is not None else None
     service = _service(config, settings)
     kind = service.DESCRIPTOR.name if service is not None else ""

@@ -9,11 +9,20 @@ See: mapping.md sections 4.7 and 6.6.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from translators import dispatch
 from translators.expr import ALWAYS, all_of, any_of, negate
-from translators.mappings.http_filter.rate_limit import Bucket, Limit, Terms, bucket_of, limit_requests, limits_of
+from translators.mappings.http_filter.rate_limit import (
+    Bucket,
+    Limit,
+    Terms,
+    add_counters,
+    bucket_of,
+    counters,
+    is_counting,
+    limits_of,
+)
 from translators.mappings.http_filter.rate_limit_action import applicable, descriptors_of
 from translators.mappings.http_filter.switch import is_off, share_of
 
@@ -46,24 +55,36 @@ def apply(http_filter: EffectiveFilter, draft: FilterDraft, at: Where, findings:
         return
     if limits_nothing(config):
         return
+    is_second = is_counting(draft)
+    if http_filter.overrides or config.descriptors:
+        plugins = _plugins(http_filter, config, findings, is_second=is_second)
+    else:
+        memo, key = http_filter.context.memo, ("local_ratelimit", http_filter.index, is_second)
+        if key not in memo:
+            memo[key] = _plugins(http_filter, config, findings, is_second=is_second)
+        plugins = memo[key]
+    add_counters(http_filter, draft, plugins, findings)
+
+
+def _plugins(
+    http_filter: EffectiveFilter, config: xds.Message, findings: Findings, *, is_second: bool
+) -> dict[str, dict[str, Any]] | None:
+    """Give the plugins that count; None where the route must be blocked."""
+    at = http_filter.at
     if not dispatch.apply(config, None, at, findings):
-        draft.deny("HF-RESTRICT")
-        return
+        return None
     limits = _limits(http_filter, config)
     if limits is None:
-        if findings.blocks("HF-RESTRICT", at.field("descriptors"), effect=_UNKNOWN):
-            draft.deny("HF-RESTRICT")
-        return
-    status = config.status.code if config.status.code >= _FIRST_ERROR else _TOO_MANY_REQUESTS
+        return None if findings.blocks("HF-RESTRICT", at.field("descriptors"), effect=_UNKNOWN) else {}
     terms = Terms(
         owner=bucket_owner(http_filter),
-        status=status,
+        status=config.status.code if config.status.code >= _FIRST_ERROR else _TOO_MANY_REQUESTS,
         text="local_rate_limited",
         has_headers=bool(config.enable_x_ratelimit_headers),
         # Both shares are drawn anew for each request, so neither draw may depend on the other.
         condition=all_of((share_of(config.filter_enabled, 8), share_of(config.filter_enforced, 12))),
     )
-    limit_requests(http_filter, draft, limits, terms, findings)
+    return counters(http_filter, limits, terms, findings, is_counting=is_second)
 
 
 def _limits(http_filter: EffectiveFilter, config: xds.Message) -> list[Limit] | None:

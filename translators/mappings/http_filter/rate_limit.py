@@ -162,30 +162,28 @@ def _with_values(condition: Expr, pairs: list[tuple[Entry, str]]) -> Expr:
     return all_of((*kept, *(entry.condition(value) for entry, value in pairs)))
 
 
-def limit_requests(
-    http_filter: EffectiveFilter,
-    draft: FilterDraft,
-    limits: Iterable[Limit],
-    terms: Terms,
-    findings: Findings,
-) -> None:
-    """Add the plugins that count; the route is blocked where they cannot count all limits.
+def counters(
+    http_filter: EffectiveFilter, limits: Iterable[Limit], terms: Terms, findings: Findings, *, is_counting: bool
+) -> dict[str, dict[str, Any]] | None:
+    """Give the plugins that count.
 
     Args:
         http_filter: whose limits these are.
-        draft: receives the plugins.
         limits: all hold.
         terms: of all of them.
         findings: receives the diagnostics.
+        is_counting: another filter has limit-count.
+
+    Returns:
+        None where they cannot count all limits: the route must be blocked.
     """
-    live = [limit for limit in limits if all_of((limit.condition, terms.condition)) != NEVER]
+    live = [limit for limit in _joined(limits) if all_of((limit.condition, terms.condition)) != NEVER]
     if not live:
-        return
-    shared = _allocated(live, is_counting="limit-count" in draft.plugins)
+        return {}
+    shared = _allocated(live, is_counting=is_counting)
     if shared is None:
-        if findings.blocks("HF-RESTRICT", http_filter.at, effect=_TOO_MANY, remedy=_TOO_FEW_REMEDY):
-            draft.deny("HF-RESTRICT")
-        return
+        is_blocked = findings.blocks("HF-RESTRICT", http_filter.at, effect=_TOO_MANY, remedy=_TOO_FEW_REMEDY)
+        return None if is_blocked else {}
     if len(shared.counted) > 1:
         findings.report(
             "HF-RESTRICT",
@@ -196,13 +194,38 @@ def limit_requests(
             diagnostic_class=DiagnosticClass.APPROXIMATED,
         )
     writer = _Writer(http_filter, terms)
-    plugins = {
+    return {
         **({"limit-count": writer.counting(shared.counted)} if shared.counted else {}),
         **({"limit-req": writer.metering(shared.metered)} if shared.metered else {}),
     }
+
+
+def add_counters(
+    http_filter: EffectiveFilter, draft: FilterDraft, plugins: dict[str, dict[str, Any]] | None, findings: Findings
+) -> None:
+    """Add what `counters` gave, or block the route."""
+    if plugins is None:
+        draft.deny("HF-RESTRICT")
+        return
     added = [draft.add_plugin(name, conf, http_filter.index) for name, conf in plugins.items()]
     if not all(added) and findings.blocks("HF-DUP", http_filter.at):
         draft.deny("HF-DUP")
+
+
+def is_counting(draft: FilterDraft) -> bool:
+    """Tell whether another filter has limit-count."""
+    return "limit-count" in draft.plugins
+
+
+def _joined(limits: Iterable[Limit]) -> list[Limit]:
+    """Join what would be counted under one key: a node refuses two rules with the same."""
+    found: dict[tuple[str, str], Limit] = {}
+    for limit in limits:
+        known = found.setdefault((limit.name, limit.key), limit)
+        if known is not limit:
+            condition = any_of((known.condition, limit.condition))
+            found[limit.name, limit.key] = Limit(known.bucket, known.name, known.key, condition)
+    return list(found.values())
 
 
 class _Shared(NamedTuple):

@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING
 
 from translators import dispatch
 from translators.expr import all_of, any_of, negate
-from translators.mappings.http_filter.rate_limit import Bucket, Limit, Terms, limit_requests, limits_of
+from translators.mappings.http_filter.rate_limit import (
+    Bucket,
+    Limit,
+    Terms,
+    add_counters,
+    counters,
+    is_counting,
+    limits_of,
+)
 from translators.mappings.http_filter.rate_limit_action import applicable, descriptors_of
 from translators.mappings.http_filter.switch import share_of
 
@@ -46,7 +54,9 @@ def apply(http_filter: EffectiveFilter, draft: FilterDraft, at: Where, findings:
         dispatch.apply(config, None, at, findings)
     limits = None if config is None else _static_limits(http_filter, config)
     if config is not None and limits is not None:
-        limit_requests(http_filter, draft, limits, _terms(http_filter, config), findings)
+        terms = _terms(http_filter, config)
+        plugins = counters(http_filter, limits, terms, findings, is_counting=is_counting(draft))
+        add_counters(http_filter, draft, plugins, findings)
     elif config is None or config.failure_mode_deny:
         if findings.blocks("HF-RLS", at, effect=_EFFECT_DENIED):
             draft.deny("HF-RLS")
