@@ -27,7 +27,7 @@ _REFERENCE_BYTES = 80
 """What a reference to a plugin_config costs in a route."""
 _OBJECT_BYTES = 150
 """What a plugin_config costs besides its plugins."""
-_COUNTING = frozenset({"limit-conn", "limit-req"})
+_COUNTING = frozenset({"limit-conn", "limit-req", "workflow"})
 """Plugins that count under the object they stand in: in a service they count for all its routes."""
 _DIRECTIONS = {1: "inbound", 2: "outbound"}
 

@@ -40,6 +40,7 @@ PLUGINS = (
     "redirect",
     "response-rewrite",
     "traffic-split",
+    "workflow",
 )
 """HTTP plugins that translations use; a node without one of them would skip it silently (mapping.md section 1.8)."""
 STREAM_PLUGINS = ("limit-conn", "traffic-split")

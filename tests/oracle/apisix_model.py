@@ -368,6 +368,7 @@ PLUGINS = {
     "forward-auth": Plugin(2002, _ACCESS, authorization.ask),
     "limit-conn": Plugin(1003, _ACCESS, limit.limit_conn),
     "limit-count": Plugin(1002, _ACCESS, limit.limit_count),
+    "workflow": Plugin(1006, _ACCESS, limit.workflow),
     "limit-req": Plugin(1001, _ACCESS, limit.limit_req),
     "traffic-split": Plugin(966, _ACCESS, Exchange.split),
     "grpc-web": Plugin(505, _ACCESS, Exchange.translate_grpc_web),

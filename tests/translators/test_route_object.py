@@ -45,7 +45,7 @@ def test_routes_with_one_counter_share_its_service():
 
 
 def test_another_counter_has_another_service():
-    assert len(services(objects(METER, RULES, {"limit-conn": {"conn": 1}}))) == 3
+    assert len(services(objects(METER, RULES, {"limit-conn": {"conn": 1}}, {"workflow": {"rules": []}}))) == 4
 
 
 def test_a_group_needs_no_service():

@@ -31,6 +31,8 @@ REFUSED = {"policy": "local", "rejected_code": 429, "rejected_msg": "no", "show_
 COUNT = {**REFUSED, "count": 1, "time_window": 1, "group": "g", "key": "all", "key_type": "constant"}
 RULES = {**REFUSED, "rules": [{"count": 1, "time_window": 1, "key": "x.${http_a}"}]}
 KEYED = {"key": "x.${_ ?? -}", "key_type": "var_combination", "rejected_code": 503, "policy": "local"}
+ACTION = {**REFUSED, "count": 1, "time_window": 1, "key": "x.${_ ?? -}", "key_type": "var_combination"}
+CASES = {"rules": [{"case": [["http_a", "==", "b"]], "actions": [["limit-count", ACTION]]}]}
 METER = {**KEYED, "rate": 0.5, "burst": 0, "nodelay": True}
 BREAKER = {**KEYED, "conn": 1, "burst": 0, "default_conn_delay": 0.001}
 
@@ -57,6 +59,7 @@ GOOD: list[tuple[str, dict[str, Any]]] = [
     ("services", {"plugins": {"limit-count": RULES}}),
     ("services", {"plugins": {"limit-req": METER}}),
     ("services", {"plugins": {"limit-conn": BREAKER}}),
+    ("services", {"plugins": {"workflow": CASES}}),
     ("ssls", SSL),
     ("ssls", {**{k: v for k, v in SSL.items() if k != "snis"}, "sni": "*"}),
     ("ssls", {**SSL, "certs": [PEM], "keys": [PEM], "client": {"ca": PEM, "depth": 1}, "ssl_protocols": ["TLSv1.2"]}),
@@ -109,6 +112,7 @@ BAD: list[tuple[str, dict[str, Any]]] = [
     ("services", {"plugins": {"limit-count": {**RULES, "rules": [{**RULES["rules"][0], "key": "constant"}]}}}),
     ("services", {"plugins": {"limit-req": {**METER, "nodelay": False}}}),
     ("services", {"plugins": {}}),
+    ("services", {"plugins": {"workflow": CASES, "limit-count": RULES}}),
     ("services", {"upstream_id": "u", "plugins": {"limit-count": RULES}}),
     ("ssls", {**SSL, "sni": "*"}),
     ("ssls", {**SSL, "snis": ["*"]}),

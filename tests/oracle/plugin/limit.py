@@ -10,6 +10,8 @@ from zlib import crc32
 
 import orjson
 
+from tests.oracle.router import holds
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -34,6 +36,19 @@ def limit_count(exchange: Exchange, conf: Mapping[str, Any]) -> None:
         rules = [(f"{conf['group']}:{key}", conf["count"])]
     if not all(_takes(exchange, key, count) for key, count in rules):
         _refuse(exchange, conf)
+
+
+def workflow(exchange: Exchange, conf: Mapping[str, Any]) -> None:
+    """The first case that holds counts under the object it stands in, apart from the other cases (_vid)."""
+    for number, rule in enumerate(conf["rules"], 1):
+        if holds(rule["case"], exchange.routed()):
+            ((name, action),) = rule["actions"]
+            assert name == "limit-count"
+            assert "group" not in action
+            key = _key({**action, "_meta": conf["_meta"]}, _found(exchange, action["key"]))
+            if not _takes(exchange, f"{key}:{number}", action["count"]):
+                _refuse(exchange, action)
+            return
 
 
 def limit_req(exchange: Exchange, conf: Mapping[str, Any]) -> None:

@@ -13,16 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from translators import dispatch
 from translators.expr import ALWAYS, all_of, any_of, negate
-from translators.mappings.http_filter.rate_limit import (
-    Bucket,
-    Limit,
-    Terms,
-    add_counters,
-    bucket_of,
-    counters,
-    is_counting,
-    limits_of,
-)
+from translators.mappings.http_filter.limit_plugin import add_counters, counters, is_counting
+from translators.mappings.http_filter.rate_limit import Bucket, Limit, Terms, bucket_of, limit_name, limits_of
 from translators.mappings.http_filter.rate_limit_action import applicable, descriptors_of
 from translators.mappings.http_filter.switch import is_off, share_of
 
@@ -83,8 +75,22 @@ def _plugins(
         has_headers=bool(config.enable_x_ratelimit_headers),
         # Both shares are drawn anew for each request, so neither draw may depend on the other.
         condition=all_of((share_of(config.filter_enabled, 8), share_of(config.filter_enforced, 12))),
+        primary=_primary(config),
     )
     return counters(http_filter, limits, terms, findings, is_counting=is_second)
+
+
+def _primary(config: xds.Message) -> Limit | None:
+    """Give the limit that most routes have: the bucket of all requests, else the first descriptor's."""
+    default = bucket_of(config.token_bucket) if config.HasField("token_bucket") else None
+    if default is not None:
+        return Limit(default)
+    buckets = ((bucket_of(one.token_bucket), one) for one in config.descriptors)
+    return next((Limit(bucket, limit_name(_entries(one))) for bucket, one in buckets if bucket is not None), None)
+
+
+def _entries(descriptor: xds.Message) -> list[tuple[str, str]]:
+    return [(entry.key, entry.value) for entry in descriptor.entries]
 
 
 def _limits(http_filter: EffectiveFilter, config: xds.Message) -> list[Limit] | None:
@@ -95,7 +101,7 @@ def _limits(http_filter: EffectiveFilter, config: xds.Message) -> list[Limit] | 
     limits: list[Limit] = []
     matched = []
     for one in config.descriptors:
-        wanted = [(entry.key, entry.value) for entry in one.entries]
+        wanted = _entries(one)
         bucket = bucket_of(one.token_bucket)
         # A bucket that is never empty still keeps the default one from being used.
         found = limits_of(descriptors, wanted, bucket or Bucket(1, 1, 1))

@@ -1,48 +1,31 @@
 """Source: token buckets of local_ratelimit, limits of a rate limit service that the operator gives.
 
 Target: `limit-count`, whose `group` all routes of a bucket share; where it cannot count a bucket, `limit-req`, or
-`limit-count` with one rule a bucket, in a service that the routes share.
+`limit-count` with one rule a bucket, or `workflow` with one case a bucket, in a service that the routes share.
 Fidelity: A; E as limit-req.
 Differs: limit-count grants a whole bucket a window, beginning with the first request; Envoy fills it continuously. The
 average and the largest burst are the same. Nodes count for themselves, each for all its workers.
-Diagnostics: HF-RESTRICT, HF-DUP.
+Diagnostics: raised by limit_plugin.py.
 See: mapping.md sections 4.7 and 6.6.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
-import orjson
-
-from schemas.records import Severity
-from translators.diagnostics import DiagnosticClass
 from translators.expr import ALWAYS, NEVER, all_of, any_of, conjuncts, present
-from translators.format_string import RESOLVED
-from translators.ids import hash80, object_id
-from translators.plugin_phase import priority_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from schemas import xds
     from translators.expr import Expr
-    from translators.filters import FilterDraft
-    from translators.findings import Findings
-    from translators.http_filter import EffectiveFilter
     from translators.mappings.http_filter.rate_limit_action import Descriptor, Entry
 
 _NS_PER_S = 1_000_000_000
 UNLIMITED = 2**32 - 1
 """What control planes write for a bucket that is never empty."""
-_PLUGINS = 2
-_POLICY = "local"
-"""Where plugins count: said although it is the default, because the schemas of APISIX ask for redis_host without."""
-_TOO_MANY = "these limits cannot be counted at once: the route is blocked"
-_APART = "these limits are counted apart where routes have other descriptors: more requests may pass"
-_APART_REMEDY = "use fewer descriptors, or the same on all routes"
-_TOO_FEW_REMEDY = "use fewer descriptors, or give all buckets one condition"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +90,7 @@ class Terms:
         text: of the same.
         has_headers: x-ratelimit-limit, -remaining and -reset are written.
         condition: which requests are counted at all.
+        primary: the limit that limit-count counts where it can; the same on all routes, so that one plugin counts it.
     """
 
     owner: tuple[str, ...]
@@ -114,6 +98,7 @@ class Terms:
     text: str
     has_headers: bool
     condition: Expr
+    primary: Limit | None
 
 
 def bucket_of(tokens: xds.Message) -> Bucket | None:
@@ -151,8 +136,12 @@ def limits_of(
             return None
         key = "|".join(f"${{{entry.variable}}}" for entry in free if entry.variable)
         found.setdefault(key, []).append(condition)
-    name = "|".join(f"{key}={value}" for key, value in wanted)
-    return [Limit(bucket, name, key, any_of(conditions)) for key, conditions in found.items()]
+    return [Limit(bucket, limit_name(wanted), key, any_of(conditions)) for key, conditions in found.items()]
+
+
+def limit_name(wanted: Iterable[tuple[str, str]]) -> str:
+    """Name the limit of a descriptor."""
+    return "|".join(f"{key}={value}" for key, value in wanted)
 
 
 def _with_values(condition: Expr, pairs: list[tuple[Entry, str]]) -> Expr:
@@ -160,168 +149,3 @@ def _with_values(condition: Expr, pairs: list[tuple[Entry, str]]) -> Expr:
     implied = {present(entry.variable) for entry, _ in pairs if entry.variable}
     kept = [one for one in conjuncts((condition,)) if one not in implied]
     return all_of((*kept, *(entry.condition(value) for entry, value in pairs)))
-
-
-def counters(
-    http_filter: EffectiveFilter, limits: Iterable[Limit], terms: Terms, findings: Findings, *, is_counting: bool
-) -> dict[str, dict[str, Any]] | None:
-    """Give the plugins that count.
-
-    Args:
-        http_filter: whose limits these are.
-        limits: all hold.
-        terms: of all of them.
-        findings: receives the diagnostics.
-        is_counting: another filter has limit-count.
-
-    Returns:
-        None where they cannot count all limits: the route must be blocked.
-    """
-    live = [limit for limit in _joined(limits) if all_of((limit.condition, terms.condition)) != NEVER]
-    if not live:
-        return {}
-    shared = _allocated(live, is_counting=is_counting)
-    if shared is None:
-        is_blocked = findings.blocks("HF-RESTRICT", http_filter.at, effect=_TOO_MANY, remedy=_TOO_FEW_REMEDY)
-        return None if is_blocked else {}
-    if len(shared.counted) > 1:
-        findings.report(
-            "HF-RESTRICT",
-            http_filter.at,
-            effect=_APART,
-            remedy=_APART_REMEDY,
-            severity=Severity.WARN,
-            diagnostic_class=DiagnosticClass.APPROXIMATED,
-        )
-    writer = _Writer(http_filter, terms)
-    return {
-        **({"limit-count": writer.counting(shared.counted)} if shared.counted else {}),
-        **({"limit-req": writer.metering(shared.metered)} if shared.metered else {}),
-    }
-
-
-def add_counters(
-    http_filter: EffectiveFilter, draft: FilterDraft, plugins: dict[str, dict[str, Any]] | None, findings: Findings
-) -> None:
-    """Add what `counters` gave, or block the route."""
-    if plugins is None:
-        draft.deny("HF-RESTRICT")
-        return
-    added = [draft.add_plugin(name, conf, http_filter.index) for name, conf in plugins.items()]
-    if not all(added) and findings.blocks("HF-DUP", http_filter.at):
-        draft.deny("HF-DUP")
-
-
-def is_counting(draft: FilterDraft) -> bool:
-    """Tell whether another filter has limit-count."""
-    return "limit-count" in draft.plugins
-
-
-def _joined(limits: Iterable[Limit]) -> list[Limit]:
-    """Join what would be counted under one key: a node refuses two rules with the same."""
-    found: dict[tuple[str, str], Limit] = {}
-    for limit in limits:
-        known = found.setdefault((limit.name, limit.key), limit)
-        if known is not limit:
-            condition = any_of((known.condition, limit.condition))
-            found[limit.name, limit.key] = Limit(known.bucket, known.name, known.key, condition)
-    return list(found.values())
-
-
-class _Shared(NamedTuple):
-    """Which plugin counts what."""
-
-    counted: tuple[Limit, ...]
-    metered: Limit | None
-
-
-def _allocated(limits: Sequence[Limit], *, is_counting: bool) -> _Shared | None:
-    """Share limits out so that each bucket stays one bucket for all its routes, as far as two plugins can.
-
-    limit-count counts one limit under a group, or several under the service of routes with the same limits, if their
-    keys tell whom they count. limit-req counts one, under a service too.
-
-    Args:
-        limits: at least one.
-        is_counting: another filter has limit-count.
-    """
-    if is_counting:
-        return _Shared((), limits[0]) if len(limits) == 1 else None
-    whole = [limit for limit in limits if limit.bucket.window_s]
-    if len(limits) <= _PLUGINS:
-        # The bucket of all requests is what most routes share.
-        counted = min(whole, key=lambda limit: limit.name, default=None)
-        others = [limit for limit in limits if limit is not counted]
-        if len(others) < _PLUGINS:
-            return _Shared(() if counted is None else (counted,), others[0] if others else None)
-        return None
-    if len(whole) == len(limits) and all(limit.condition == limits[0].condition for limit in limits):
-        return _Shared(tuple(limits), None)
-    rules = tuple(limit for limit in whole if limit.is_rule)
-    others = [limit for limit in limits if limit not in rules]
-    return _Shared(rules, others[0] if others else None) if len(others) < _PLUGINS else None
-
-
-class _Writer:
-    """Writes the plugins of one filter."""
-
-    def __init__(self, http_filter: EffectiveFilter, terms: Terms) -> None:
-        self._filter = http_filter
-        self._terms = terms
-
-    def counting(self, limits: tuple[Limit, ...]) -> dict[str, Any]:
-        """Give limit-count."""
-        conf: dict[str, Any] = {
-            "policy": _POLICY,
-            "rejected_code": self._terms.status,
-            "rejected_msg": self._terms.text,
-            "show_limit_quota_header": self._terms.has_headers,
-        }
-        (first, *others), common = limits, limits[0].condition
-        if not others:
-            conf |= {
-                "count": first.bucket.capacity,
-                "time_window": first.bucket.window_s,
-                "key": first.key or "all",
-                "key_type": "var_combination" if first.key else "constant",
-            }
-            # A group whose configuration changes is refused by the node, so the configuration is part of its name.
-            conf["group"] = object_id("limits", self._filter.name, *self._terms.owner, first.name, _canonical(conf))
-        else:
-            common = common if all(limit.condition == common for limit in others) else ALWAYS
-            conf["rules"] = [
-                {
-                    "count": limit.bucket.capacity,
-                    "time_window": limit.bucket.window_s,
-                    "key": self._key(limit),
-                }
-                for limit in limits
-            ]
-        return self._under(conf, common)
-
-    def metering(self, limit: Limit) -> dict[str, Any]:
-        """Give limit-req, which fills its bucket continuously as Envoy does; the first request leaves burst = 0."""
-        conf = {
-            "burst": limit.bucket.capacity - 1,
-            "key": self._key(limit),
-            "key_type": "var_combination",
-            "nodelay": True,
-            "policy": _POLICY,
-            "rate": limit.bucket.rate_per_s,
-            "rejected_code": self._terms.status,
-            "rejected_msg": self._terms.text,
-        }
-        return self._under(conf, limit.condition, priority=priority_of(self._filter.index) + 1)
-
-    def _key(self, limit: Limit) -> str:
-        return f"{hash80('limits', *self._terms.owner, limit.name)}.{limit.key or RESOLVED}"
-
-    def _under(self, conf: dict[str, Any], condition: Expr, **meta: Any) -> dict[str, Any]:
-        required = conjuncts((condition, self._terms.condition))
-        if required:
-            meta["filter"] = required
-        return {**conf, "_meta": meta} if meta else conf
-
-
-def _canonical(conf: dict[str, Any]) -> str:
-    return orjson.dumps(conf, option=orjson.OPT_SORT_KEYS).decode()

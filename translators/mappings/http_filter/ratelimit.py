@@ -14,15 +14,8 @@ from typing import TYPE_CHECKING
 
 from translators import dispatch
 from translators.expr import all_of, any_of, negate
-from translators.mappings.http_filter.rate_limit import (
-    Bucket,
-    Limit,
-    Terms,
-    add_counters,
-    counters,
-    is_counting,
-    limits_of,
-)
+from translators.mappings.http_filter.limit_plugin import add_counters, counters, is_counting
+from translators.mappings.http_filter.rate_limit import Bucket, Limit, Terms, limit_name, limits_of
 from translators.mappings.http_filter.rate_limit_action import applicable, descriptors_of
 from translators.mappings.http_filter.switch import share_of
 
@@ -66,12 +59,14 @@ def apply(http_filter: EffectiveFilter, draft: FilterDraft, at: Where, findings:
 
 def _terms(http_filter: EffectiveFilter, config: xds.Message) -> Terms:
     status = config.rate_limited_status.code
+    known = http_filter.context.policy.rls_static_limits.get(_domain(http_filter, config), ())
     return Terms(
         owner=("rls", _domain(http_filter, config)),
         status=status if status >= _FIRST_ERROR else _TOO_MANY_REQUESTS,
         text="rate_limited",
         has_headers=bool(config.enable_x_ratelimit_headers),
         condition=all_of(share_of(getattr(config, field), skip) for field, skip in _SHARES if config.HasField(field)),
+        primary=Limit(_bucket(known[0]), limit_name(known[0].descriptor)) if known else None,
     )
 
 
@@ -110,12 +105,15 @@ def _domain(http_filter: EffectiveFilter, config: xds.Message) -> str:
     return str((override.domain if override is not None else "") or config.domain)
 
 
+def _bucket(limit: StaticLimit) -> Bucket:
+    return Bucket(limit.requests_per_unit, limit.requests_per_unit, _UNIT_S[limit.unit] * _NS_PER_S)
+
+
 def _held_to(descriptor: Descriptor, known: Sequence[StaticLimit]) -> list[Limit] | None:
     """Give what a descriptor is held to: a value that is named wins over any value, as in the service."""
     found: list[Limit] = []
     for one in sorted(known, key=lambda limit: [not value for _, value in limit.descriptor]):
-        bucket = Bucket(one.requests_per_unit, one.requests_per_unit, _UNIT_S[one.unit] * _NS_PER_S)
-        limits = limits_of([descriptor], one.descriptor, bucket)
+        limits = limits_of([descriptor], one.descriptor, _bucket(one))
         if limits is None:
             return None
         found += limits

@@ -16,6 +16,7 @@ BUCKET = {"max_tokens": 3, "tokens_per_fill": 3, "fill_interval": "60s"}
 BASE: dict[str, Any] = {"filter_enabled": FULL, "filter_enforced": FULL}
 LIMIT = {**BASE, "token_bucket": BUCKET}
 USER = {"request_headers": {"header_name": "x-user", "descriptor_key": "user"}}
+PAID = {"header_value_match": {"descriptor_value": "yes", "headers": [{"name": "x-paid"}]}}
 
 
 def limited(config: dict[str, Any], route: dict[str, Any] | None = None, **levels: Any) -> Outcome:
@@ -28,6 +29,14 @@ def descriptor(value: str = "", key: str = "user", **fields: Any) -> dict[str, A
 
 def by_user(*actions: dict[str, Any]) -> dict[str, Any]:
     return forwarded(rate_limits=[{"actions": list(actions or (USER,))}])
+
+
+def by_header(name: str) -> dict[str, Any]:
+    return {"actions": [{"request_headers": {"header_name": f"x-{name}", "descriptor_key": name}}]}
+
+
+MANY = forwarded(rate_limits=[by_header(name) for name in ("user", "paid", "gold")])
+"""Any of their values may come together."""
 
 
 def group(outcome: Outcome) -> str:
@@ -149,12 +158,23 @@ def test_several_buckets_are_rules_and_that_is_said():
     assert [(found.code, found.severity) for found in outcome.diagnostics] == [("HF-RESTRICT", Severity.WARN)]
 
 
+def test_a_bucket_for_each_of_several_values_is_a_case():
+    config = {**LIMIT, "descriptors": [descriptor("a"), descriptor("b"), descriptor("c")]}
+    outcome = limited(config, by_user())
+    assert set(outcome.plugins) == {"limit-req", "workflow"}
+    rules = outcome.plugins["workflow"]["rules"]
+    assert [rule["case"] for rule in rules] == [[("http_x_user", "==", value)] for value in "abc"]
+    assert len({rule["actions"][0][1]["key"] for rule in rules}) == 3
+    assert outcome.plugins["limit-req"]["key"].endswith(".${_ ?? -}")
+    assert [found.severity for found in outcome.diagnostics] == [Severity.WARN]
+
+
 @pytest.mark.parametrize(
     ("config", "route"),
     [
         ({**LIMIT, "local_rate_limit_per_downstream_connection": True}, forwarded()),
         ({**LIMIT, "local_cluster_rate_limit": {}}, forwarded()),
-        ({**LIMIT, "descriptors": [descriptor("a"), descriptor("b"), descriptor("c")]}, by_user()),
+        ({**LIMIT, "descriptors": [descriptor("a"), descriptor("b", "paid"), descriptor("c", "gold")]}, MANY),
         ({**BASE, "descriptors": [descriptor(key="source_cluster")]}, by_user({"source_cluster": {}})),
         (
             {**BASE, "descriptors": [descriptor(key="masked_remote_address")]},
@@ -181,6 +201,42 @@ def test_two_filters_count_with_two_plugins_and_a_third_blocks():
     blocked = route_outcome(forwarded(), filters=filters)
     assert blocked.codes == ["HF-DUP"]
     assert blocked.plugins["mocking"]["response_example"] == "blocked: HF-DUP"
+
+
+def test_a_second_filter_counts_one_limit():
+    second = {**LIMIT, "descriptors": [descriptor()]}
+    filters = [http_filter(TYPE, LIMIT, name="a"), http_filter(TYPE, second, name="b")]
+    outcome = route_outcome(by_user(), filters=filters)
+    assert outcome.codes == ["HF-RESTRICT"]
+    assert outcome.plugins["mocking"]["response_example"] == "blocked: HF-RESTRICT"
+
+
+def test_each_limit_is_counted_by_one_plugin_on_all_routes():
+    """Else a bucket would be two: that of a group, and that of a service."""
+    config = {**BASE, "descriptors": [descriptor(), descriptor(key="paid"), descriptor(key="gold")]}
+    first, second, both, others = (
+        limited(config, forwarded(rate_limits=[by_header(name) for name in names]))
+        for names in (["user"], ["paid"], ["user", "paid"], ["paid", "gold"])
+    )
+    assert (set(first.plugins), set(second.plugins)) == ({"limit-count"}, {"limit-req"})
+    assert both.plugins["limit-count"] == first.plugins["limit-count"]
+    assert both.plugins["limit-req"] == second.plugins["limit-req"]
+    assert not both.codes
+    assert [found.severity for found in others.diagnostics] == [Severity.WARN]
+
+
+def test_two_limits_that_only_limit_req_can_count_block_the_route():
+    odd = {"max_tokens": 2, "tokens_per_fill": 1, "fill_interval": "0.3s"}
+    config = {**BASE, "token_bucket": odd, "descriptors": [descriptor(token_bucket=odd)]}
+    assert limited(config, by_user()).answer["body"] == "blocked: HF-RESTRICT"
+
+
+def test_limits_under_one_condition_are_rules_under_it():
+    actions = [{"actions": [{"generic_key": {"descriptor_value": name}}, PAID]} for name in "abc"]
+    entries = [[{"key": "generic_key", "value": name}, {"key": "header_match", "value": "yes"}] for name in "abc"]
+    config = {**BASE, "descriptors": [{"entries": one, "token_bucket": BUCKET} for one in entries]}
+    conf = limited(config, forwarded(rate_limits=actions)).plugins["limit-count"]
+    assert (len(conf["rules"]), conf["_meta"]["filter"]) == (3, [("http_x_paid", "~~", ".*")])
 
 
 def test_headers_that_are_not_added_are_said():

@@ -54,7 +54,7 @@ def test_a_domain_of_the_route():
 
 def test_limits_of_the_route_in_the_filter():
     override = packed(".ratelimit.v3.RateLimitPerRoute", {"rate_limits": [{"actions": [USER]}]})
-    assert limited(SLOW, ANY_USER, override=override).plugins["limit-count"]["count"] == 10
+    assert limited(SLOW, ANY_USER, override=override).plugins["limit-req"]["burst"] == 9
 
 
 @pytest.mark.parametrize(
