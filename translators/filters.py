@@ -40,6 +40,7 @@ _ORDER_DENIES = "requests are denied whatever the header that an earlier filter 
 _ORDER_LEAVES = "the filter does not answer where that depends on the header that an earlier filter mutates"
 _ORDER_REMEDY = "put the filter before the one that mutates the header"
 _HOST_NAMES = frozenset(("host", ":authority"))
+_REORDERED = "the filter would see headers that Envoy mutates only behind it: the route is blocked"
 _SERVED = "requests are served without the filter"
 
 
@@ -80,6 +81,23 @@ class Conditional(NamedTuple):
     place: int
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Headers of the request that a plugin of the access phase looks at, or sets.
+
+    All mutations of the request have been made by then, also those that Envoy makes behind the filter.
+
+    Attributes:
+        names: as nginx has them, `-` as `_`.
+        step_count: how many mutations come before the filter in Envoy too.
+        at: the filter.
+    """
+
+    names: frozenset[str]
+    step_count: int
+    at: Where
+
+
 @dataclass(slots=True)
 class FilterDraft:
     """What the filters of one route contribute to.
@@ -92,6 +110,7 @@ class FilterDraft:
         draw_count: how many groups of digits of the request id are used up by draws of filters.
         conditional: mutations of the responses to some requests; see `variants`.
         condition: of the route itself, beyond its match.
+        readings: headers of the request that must not be mutated between the filter and the upstream.
     """
 
     guards: list[Guard] = field(default_factory=list)
@@ -105,6 +124,7 @@ class FilterDraft:
     """The route itself is never reached."""
     response_condition: Expr = ALWAYS
     """What `conditional` needs where one plugin is to hold it."""
+    readings: list[Reading] = field(default_factory=list)
 
     def deny(self, code: str) -> None:
         """Block the route; the first filter that does so decides the answer, as in Envoy."""
@@ -179,6 +199,28 @@ class FilterDraft:
         names = {name for step in self.request for name in (*step.removed, *(m.name for m in step.mutations))}
         return frozenset("http_host" if name in _HOST_NAMES else f"http_{name.replace('-', '_')}" for name in names)
 
+    def read_headers(self, names: Iterable[str], at: Where) -> None:
+        """Note headers of the request that the filter's plugin looks at or sets in the access phase."""
+        known = frozenset(_variable_name(name) for name in names)
+        if known:
+            self.readings.append(Reading(known, len(self.request), at))
+
+    def close_reordered(self, route_mutates: Iterable[str], findings: Findings) -> None:
+        """Block the route where what a filter looked at in Envoy would have been mutated before.
+
+        Args:
+            route_mutates: names of headers that the route and the levels around it mutate, behind all filters.
+            findings: receives HF-ORDER.
+        """
+        behind = {_variable_name(name) for name in route_mutates}
+        for reading in self.readings:
+            steps = self.request[reading.step_count :]
+            mutated = {name for step in steps for name in (*step.removed, *(m.name for m in step.mutations))}
+            if not reading.names.isdisjoint(behind | {_variable_name(name) for name in mutated}) and findings.blocks(
+                "HF-ORDER", reading.at, effect=_REORDERED
+            ):
+                self.deny("HF-ORDER")
+
     def reads_mutated(self, condition: Expr) -> bool:
         """Tell whether a condition looks at a header that an earlier filter mutates."""
         return bool(self.request) and not self.mutated().isdisjoint(variables(condition))
@@ -249,6 +291,10 @@ class FilterDraft:
             conditions = (*part.conditions, self.condition)
             part = replace(part, suffix=f"{part.suffix}{_SUBJECT}", conditions=conditions)
         return [*parts, part]
+
+
+def _variable_name(header: str) -> str:
+    return header.lower().replace("-", "_")
 
 
 def _guard_part(guard: Guard, part: Part, response: Mapping[str, Any]) -> Part:

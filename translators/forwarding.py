@@ -10,7 +10,7 @@ from translators.block import UNAVAILABLE, UNSET_STATUS, abort, answer_part, den
 from translators.filters import run_filters
 from translators.header_step import Step
 from translators.headers import fold
-from translators.level import level_place, level_steps
+from translators.level import level_place, level_steps, mutated_headers
 from translators.mappings.action.cluster import not_found_status, upstream_of
 from translators.mappings.action.host_rewrite import rewrite_host
 from translators.mappings.action.retry_policy import report_lost
@@ -81,6 +81,8 @@ class Forwarding:
     def _filters(self, weighted: xds.Message | None = None) -> list[FilterDraft]:
         """Give what stands one after the other; two drafts where some responses are mutated otherwise than others."""
         draft = run_filters(self._context, self._route, self._at, self._findings, weighted)
+        if draft.readings and not draft.is_closed:
+            draft.close_reordered(mutated_headers(self._route, self._context, weighted), self._findings)
         if draft.conditional is None:
             return [draft]
         request = [*draft.request, *self._level_steps(weighted, "request", {})]

@@ -22,6 +22,14 @@ RBAC = {
     "name": "rules",
     "typed_config": {"@type": f"{PACKAGE}rbac.v3.RBAC", "rules": {"action": "DENY", "policies": ALLOW}},
 }
+OVERWRITTEN = {"append": {"header": {"key": "x-b", "value": "new"}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}}
+MUTATION = {
+    "name": "mutation",
+    "typed_config": {
+        "@type": f"{PACKAGE}header_mutation.v3.HeaderMutation",
+        "mutations": {"request_mutations": [OVERWRITTEN]},
+    },
+}
 
 
 def exact(*names: str) -> dict[str, Any]:
@@ -80,6 +88,8 @@ def cases(port: int) -> dict[str, Case]:
         "plain": Case([guard(port)], HOST),
         "another list": Case([guard(port, allowed_headers=exact("x-a", "X-B"))], HOST),
         "not that": Case([guard(port, allowed_headers=exact("x-a", "x-b"), disallowed_headers=exact("x-b"))], HOST),
+        "behind a mutation": Case([MUTATION, guard(port, allowed_headers=exact("x-a", "x-b"))], HOST),
+        "in front of a mutation": Case([guard(port), MUTATION], HOST),
         "more headers": Case([added], HOST),
         "behind rules": Case([RBAC, guard(port)], HOST),
         "in front of rules": Case([guard(port), RBAC], HOST),

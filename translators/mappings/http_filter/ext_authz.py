@@ -55,6 +55,7 @@ def apply(http_filter: EffectiveFilter, draft: FilterDraft, at: Where, findings:
         draft.deny("HF-RESTRICT")
         return
     for name, conf in plugins.items():
+        draft.read_headers((*conf.get("request_headers", ()), *conf.get("upstream_headers", ())), at)
         asked = {**conf, "_meta": {"filter": conjuncts((drawn,))}} if drawn != ALWAYS else conf
         if not draft.add_plugin(name, asked, http_filter.index):
             _block("HF-DUP", draft, at, findings)

@@ -3,12 +3,13 @@
 Target: which plugin counts which of them: `limit-count`, `limit-req` or `workflow`.
 Fidelity: A.
 Differs: where a route has more limits than plugins count at once, routes with other limits count apart.
-Diagnostics: HF-RESTRICT, HF-DUP.
+Diagnostics: HF-RESTRICT, HF-DUP, HF-ORDER.
 See: mapping.md sections 4.7 and 6.6.
 """
 
 from __future__ import annotations
 
+import re
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from translators.mappings.http_filter.rate_limit import Terms
 
 _PLUGINS = 2
+_HEADER_VARIABLE = re.compile(r"\bhttp_(\w+)")
 _POLICY = "local"
 """Where plugins count: said although it is the default, because the schemas of APISIX ask for redis_host without."""
 _TOO_MANY = "these limits cannot be counted at once: the route is blocked"
@@ -92,6 +94,7 @@ def add_counters(
     if plugins is None:
         draft.deny("HF-RESTRICT")
         return
+    draft.read_headers(_HEADER_VARIABLE.findall(orjson.dumps(plugins).decode()), http_filter.at)
     added = [draft.add_plugin(name, conf, http_filter.index) for name, conf in plugins.items()]
     if not all(added) and findings.blocks("HF-DUP", http_filter.at):
         draft.deny("HF-DUP")

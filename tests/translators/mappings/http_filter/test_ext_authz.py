@@ -228,3 +228,44 @@ def test_rules_behind_a_service_must_not_look_at_what_it_sets(header: str, *, is
     guard = http_filter(TYPE, {"http_service": service(response=upstream)})
     assert ("HF-ORDER" in route_outcome(forwarded(extra), filters=[guard, behind]).codes) is is_blocked
     assert "HF-ORDER" not in route_outcome(forwarded(extra), filters=[behind, guard]).codes
+
+
+def mutated(name: str) -> dict[str, Any]:
+    return {"request_headers_to_add": [{"header": {"key": name, "value": "v"}, "append_action": 2}]}
+
+
+@pytest.mark.parametrize(
+    ("level", "name", "is_blocked"),
+    [
+        ("route", "X-A", True),
+        ("virtual_host", "authorization", True),
+        ("route_config", "x_a", True),
+        ("route", "x-user", True),
+        ("route", "x-other", False),
+    ],
+)
+def test_the_service_must_not_see_what_is_mutated_behind_it(level: str, name: str, *, is_blocked: bool):
+    """proxy-rewrite runs in the rewrite phase, before anybody is asked."""
+    upstream = {"allowed_upstream_headers": {"patterns": [{"exact": "x-user"}]}}
+    config = {"http_service": service(response=upstream), "allowed_headers": {"patterns": [{"exact": "x-a"}]}}
+    around = {} if level == "route" else {level: mutated(name)}
+    outcome = asked(config, route=forwarded(mutated(name) if level == "route" else {}), **around)
+    assert ("HF-ORDER" in outcome.codes) is is_blocked
+    assert ("upstream_id" in outcome.only.fields) is not is_blocked
+
+
+@pytest.mark.parametrize("is_behind", [False, True])
+def test_a_mutation_by_a_filter_counts_where_it_stands(*, is_behind: bool):
+    mutation = {"mutations": {"request_mutations": [{"remove": "authorization"}]}}
+    filters = [http_filter(TYPE, {"http_service": service()})]
+    filters.insert(is_behind, http_filter(".header_mutation.v3.HeaderMutation", mutation, name="mutation"))
+    outcome = route_outcome(forwarded(), filters=filters)
+    assert ("HF-ORDER" in outcome.codes) is is_behind
+    allowed = route_outcome(forwarded(), filters=filters, policy={"HF-ORDER": "warn"})
+    assert "upstream_id" in allowed.only.fields
+
+
+def test_what_a_weighted_cluster_mutates_counts():
+    entry = {"name": "backend", "weight": 1, "request_headers_to_remove": ["authorization"]}
+    outcome = asked({"http_service": service()}, route={"route": {"weighted_clusters": {"clusters": [entry]}}})
+    assert "HF-ORDER" in outcome.codes

@@ -239,6 +239,15 @@ def test_limits_under_one_condition_are_rules_under_it():
     assert (len(conf["rules"]), conf["_meta"]["filter"]) == (3, [("http_x_paid", "~~", ".*")])
 
 
+@pytest.mark.parametrize(("name", "is_blocked"), [("X-User", True), ("x-other", False)])
+def test_a_header_that_is_removed_behind_the_filter_cannot_be_counted_by(name: str, *, is_blocked: bool):
+    """It is removed before anything is counted, and what has no value is not limited."""
+    config = {**BASE, "descriptors": [descriptor()]}
+    outcome = limited(config, by_user() | {"request_headers_to_remove": [name]})
+    assert ("HF-ORDER" in outcome.codes) is is_blocked
+    assert ("upstream_id" in outcome.only.fields) is not is_blocked
+
+
 def test_headers_that_are_not_added_are_said():
     added = [{"header": {"key": "x", "value": "y"}}]
     assert limited({**LIMIT, "response_headers_to_add": added}).codes == ["HF-UNTRANSLATED"]
