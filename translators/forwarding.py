@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from translators import dispatch
 from translators.block import UNAVAILABLE, UNSET_STATUS, abort, answer_part, denial
 from translators.filters import run_filters
+from translators.header_order import close_reordered
 from translators.header_step import Step
 from translators.headers import fold
 from translators.level import level_place, level_steps, mutated_headers
@@ -31,7 +32,7 @@ from translators.variant import BLACKHOLE_ID
 
 if TYPE_CHECKING:
     from schemas import xds
-    from translators.filters import FilterDraft
+    from translators.filter_draft import FilterDraft
     from translators.findings import Findings
     from translators.format_string import Side
     from translators.mappings.action.weighted_clusters import Share
@@ -82,7 +83,7 @@ class Forwarding:
         """Give what stands one after the other; two drafts where some responses are mutated otherwise than others."""
         draft = run_filters(self._context, self._route, self._at, self._findings, weighted)
         if draft.readings and not draft.is_closed:
-            draft.close_reordered(mutated_headers(self._route, self._context, weighted), self._findings)
+            close_reordered(draft, mutated_headers(self._route, self._context, weighted), self._findings)
         if draft.conditional is None:
             return [draft]
         request = [*draft.request, *self._level_steps(weighted, "request", {})]

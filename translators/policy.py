@@ -80,9 +80,9 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     circuit_breakers: Literal["ignore", "limit_conn"] = "ignore"
 
     def digest(self) -> str:
-        """Short fingerprint for the provenance: equal policies give equal digests."""
+        """Short fingerprint for the provenance: that of the values alone, however a settings file orders them."""
         named = msgspec.structs.replace(self, port_map={str(port): to for port, to in self.port_map.items()})
-        return blake2b(msgspec.json.encode(named, order="deterministic"), digest_size=8).hexdigest()
+        return blake2b(msgspec.json.encode(named, order="sorted"), digest_size=8).hexdigest()
 
 
 DEFAULT = Policy()

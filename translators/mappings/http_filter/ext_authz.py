@@ -17,21 +17,16 @@ from translators import dispatch
 from translators.block import abort
 from translators.expr import ALWAYS, NEVER, conjuncts, negate
 from translators.mappings.http_filter.authorization_service import Question, error_status, forward_auth, url_of
-from translators.mappings.http_filter.switch import is_switched_off, share_of
+from translators.mappings.http_filter.switch import is_switched_off
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from schemas import xds
-    from translators.filters import FilterDraft
+    from translators.filter_draft import FilterDraft
     from translators.findings import Findings
     from translators.http_filter import EffectiveFilter
     from translators.where import Where
 
 _PER_ROUTE = "ExtAuthzPerRoute"
-_RBAC = ".rbac.v3.RBAC"
-_SKIPPED_DIGITS = 8
-_UNORDERED = "a later filter would judge headers as the client sent them: the route is blocked"
 _GRPC_REMEDY = "give the service an HTTP interface, or map its cluster in the policy's opa_services"
 _NO_URL = "no node could reach the service: the route is blocked"
 _URL_REMEDY = "give an http:// or https:// URL, or map the cluster in the policy's authorization_services"
@@ -45,7 +40,7 @@ def apply(http_filter: EffectiveFilter, draft: FilterDraft, at: Where, findings:
     if config is None or not _is_readable(http_filter):
         _block("HF-RESTRICT", draft, at, findings)
         return
-    drawn = share_of(config.filter_enabled, _SKIPPED_DIGITS) if config.HasField("filter_enabled") else ALWAYS
+    drawn = draft.draw(config.filter_enabled.default_value) if config.HasField("filter_enabled") else ALWAYS
     if config.HasField("deny_at_disable") and config.deny_at_disable.default_value.value:
         draft.answer(http_filter.name, abort(error_status(config)), (negate(drawn),))
     if drawn == NEVER:
@@ -55,12 +50,11 @@ def apply(http_filter: EffectiveFilter, draft: FilterDraft, at: Where, findings:
         draft.deny("HF-RESTRICT")
         return
     for name, conf in plugins.items():
-        draft.read_headers((*conf.get("request_headers", ()), *conf.get("upstream_headers", ())), at)
+        draft.read_headers(conf.get("request_headers", ()), at)
+        draft.set_headers(conf.get("upstream_headers", ()), at)
         asked = {**conf, "_meta": {"filter": conjuncts((drawn,))}} if drawn != ALWAYS else conf
         if not draft.add_plugin(name, asked, http_filter.index):
             _block("HF-DUP", draft, at, findings)
-        elif _is_judged_later(http_filter, conf.get("upstream_headers", ())):
-            _block("HF-ORDER", draft, at, findings, effect=_UNORDERED)
 
 
 def _block(code: str, draft: FilterDraft, at: Where, findings: Findings, **details: str) -> None:
@@ -135,20 +129,3 @@ def _body(config: xds.Message, settings: xds.Message | None) -> xds.Message | No
     if settings is not None and settings.HasField("with_request_body"):
         return settings.with_request_body
     return config.with_request_body if config.HasField("with_request_body") else None
-
-
-def _is_judged_later(http_filter: EffectiveFilter, headers: Iterable[str]) -> bool:
-    """Tell whether an RBAC behind this filter may look at headers that the service sets: a guard would be too early."""
-    names = [name.encode() for name in headers]
-    context = http_filter.context
-    for later in context.hcm.http_filters[http_filter.index + 1 :]:
-        levels = (context.route_config, context.virtual_host, http_filter.route)
-        bodies = [later.typed_config.value] if later.typed_config.type_url.endswith(_RBAC) else []
-        bodies += [
-            level.typed_per_filter_config[later.name].value
-            for level in levels
-            if bodies and level is not None and later.name in level.typed_per_filter_config
-        ]
-        if any(name in body.lower() for name in names for body in bodies):
-            return True
-    return False

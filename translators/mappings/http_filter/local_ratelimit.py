@@ -16,11 +16,12 @@ from translators.expr import ALWAYS, all_of, any_of, negate
 from translators.mappings.http_filter.limit_plugin import add_counters, counters, is_counting
 from translators.mappings.http_filter.rate_limit import Bucket, Limit, Terms, bucket_of, limit_name, limits_of
 from translators.mappings.http_filter.rate_limit_action import applicable, descriptors_of
-from translators.mappings.http_filter.switch import is_off, share_of
+from translators.mappings.http_filter.switch import is_off
 
 if TYPE_CHECKING:
     from schemas import xds
-    from translators.filters import FilterDraft
+    from translators.expr import Expr
+    from translators.filter_draft import FilterDraft
     from translators.findings import Findings
     from translators.http_filter import EffectiveFilter
     from translators.mappings.http_filter.rate_limit_action import Descriptor
@@ -47,19 +48,22 @@ def apply(http_filter: EffectiveFilter, draft: FilterDraft, at: Where, findings:
         return
     if limits_nothing(config):
         return
+    # Both shares are drawn anew for each request, so neither draw may depend on the other.
+    shares = (config.filter_enabled.default_value, config.filter_enforced.default_value)
+    drawn = all_of(draft.draw(share, is_shared=True) for share in shares)
     is_second = is_counting(draft)
     if http_filter.overrides or config.descriptors:
-        plugins = _plugins(http_filter, config, findings, is_second=is_second)
+        plugins = _plugins(http_filter, config, drawn, findings, is_second=is_second)
     else:
-        memo, key = http_filter.context.memo, ("local_ratelimit", http_filter.index, is_second)
+        memo, key = http_filter.context.memo, ("local_ratelimit", http_filter.index, drawn, is_second)
         if key not in memo:
-            memo[key] = _plugins(http_filter, config, findings, is_second=is_second)
+            memo[key] = _plugins(http_filter, config, drawn, findings, is_second=is_second)
         plugins = memo[key]
     add_counters(http_filter, draft, plugins, findings)
 
 
 def _plugins(
-    http_filter: EffectiveFilter, config: xds.Message, findings: Findings, *, is_second: bool
+    http_filter: EffectiveFilter, config: xds.Message, drawn: Expr, findings: Findings, *, is_second: bool
 ) -> dict[str, dict[str, Any]] | None:
     """Give the plugins that count; None where the route must be blocked."""
     at = http_filter.at
@@ -73,8 +77,7 @@ def _plugins(
         status=config.status.code if config.status.code >= _FIRST_ERROR else _TOO_MANY_REQUESTS,
         text="local_rate_limited",
         has_headers=bool(config.enable_x_ratelimit_headers),
-        # Both shares are drawn anew for each request, so neither draw may depend on the other.
-        condition=all_of((share_of(config.filter_enabled, 8), share_of(config.filter_enforced, 12))),
+        condition=drawn,
         primary=_primary(config),
     )
     return counters(http_filter, limits, terms, findings, is_counting=is_second)

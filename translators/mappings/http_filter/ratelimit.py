@@ -17,13 +17,12 @@ from translators.expr import all_of, any_of, negate
 from translators.mappings.http_filter.limit_plugin import add_counters, counters, is_counting
 from translators.mappings.http_filter.rate_limit import Bucket, Limit, Terms, limit_name, limits_of
 from translators.mappings.http_filter.rate_limit_action import applicable, descriptors_of
-from translators.mappings.http_filter.switch import share_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from schemas import xds
-    from translators.filters import FilterDraft
+    from translators.filter_draft import FilterDraft
     from translators.findings import Findings
     from translators.http_filter import EffectiveFilter
     from translators.mappings.http_filter.rate_limit_action import Descriptor
@@ -35,7 +34,7 @@ _UNIT_S = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 _NS_PER_S = 1_000_000_000
 _TOO_MANY_REQUESTS = 429
 _FIRST_ERROR = 400
-_SHARES = (("filter_enabled", 8), ("filter_enforced", 12))
+_SHARES = ("filter_enabled", "filter_enforced")
 
 
 def apply(http_filter: EffectiveFilter, draft: FilterDraft, at: Where, findings: Findings) -> None:
@@ -47,7 +46,7 @@ def apply(http_filter: EffectiveFilter, draft: FilterDraft, at: Where, findings:
         dispatch.apply(config, None, at, findings)
     limits = None if config is None else _static_limits(http_filter, config)
     if config is not None and limits is not None:
-        terms = _terms(http_filter, config)
+        terms = _terms(http_filter, config, draft)
         plugins = counters(http_filter, limits, terms, findings, is_counting=is_counting(draft))
         add_counters(http_filter, draft, plugins, findings)
     elif config is None or config.failure_mode_deny:
@@ -57,15 +56,16 @@ def apply(http_filter: EffectiveFilter, draft: FilterDraft, at: Where, findings:
         findings.report("HF-RLS", at)
 
 
-def _terms(http_filter: EffectiveFilter, config: xds.Message) -> Terms:
+def _terms(http_filter: EffectiveFilter, config: xds.Message, draft: FilterDraft) -> Terms:
     status = config.rate_limited_status.code
+    shares = (getattr(config, field).default_value for field in _SHARES if config.HasField(field))
     known = http_filter.context.policy.rls_static_limits.get(_domain(http_filter, config), ())
     return Terms(
         owner=("rls", _domain(http_filter, config)),
         status=status if status >= _FIRST_ERROR else _TOO_MANY_REQUESTS,
         text="rate_limited",
         has_headers=bool(config.enable_x_ratelimit_headers),
-        condition=all_of(share_of(getattr(config, field), skip) for field, skip in _SHARES if config.HasField(field)),
+        condition=all_of(draft.draw(share, is_shared=True) for share in shares),
         primary=Limit(_bucket(known[0]), limit_name(known[0].descriptor)) if known else None,
     )
 

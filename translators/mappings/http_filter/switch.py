@@ -11,12 +11,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from translators.expr import fraction
-from translators.mappings.match.runtime_fraction import DENOMINATORS
-
 if TYPE_CHECKING:
     from schemas import xds
-    from translators.expr import Expr
     from translators.http_filter import EffectiveFilter
 
 
@@ -38,14 +34,3 @@ def says_nothing(http_filter: EffectiveFilter) -> bool:
 def is_off(share: xds.Message) -> bool:
     """Tell whether a RuntimeFractionalPercent is 0."""
     return not share.default_value.numerator
-
-
-def share_of(share: xds.Message, skipped_digits: int) -> Expr:
-    """Give the condition that a RuntimeFractionalPercent draws a request.
-
-    Args:
-        share: its runtime key is not looked at.
-        skipped_digits: as in `translators.expr.share`; filters draw for themselves, so 8 or 12.
-    """
-    value = share.default_value
-    return fraction(value.numerator, DENOMINATORS[value.denominator], skipped_digits=skipped_digits)

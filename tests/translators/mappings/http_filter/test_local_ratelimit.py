@@ -74,9 +74,19 @@ def test_a_bucket_that_is_full_after_part_of_a_second_is_metered():
 def test_shares_are_drawn_apart():
     conf = limited({**LIMIT, "filter_enabled": HALF, "filter_enforced": HALF}).plugins["limit-count"]
     assert conf["_meta"]["filter"] == [
-        ("request_id", "~~", r"\A.{8}(?:[0-7]...)"),
-        ("request_id", "~~", r"\A.{12}(?:[0-7]...)"),
+        ("request_id", "~~", r"\A.{28}(?:[0-7]...)"),
+        ("request_id", "~~", r"\A.{24}(?:[0-7]...)"),
     ]
+
+
+def test_routes_count_together_whatever_else_draws_on_them():
+    """A service is its content, so another draw would be another count."""
+    fault = {"abort": {"http_status": 500, "percentage": {"numerator": 50}}}
+    faults = http_filter(".fault.v3.HTTPFault", name="fault")
+    limits = http_filter(TYPE, {**LIMIT, "filter_enabled": HALF})
+    extra = {"typed_per_filter_config": {"fault": packed(".fault.v3.HTTPFault", fault)}}
+    plain, faulty = (route_outcome(forwarded(more), filters=[faults, limits]).parts[-1] for more in ({}, extra))
+    assert plain.fields["plugins"]["limit-count"] == faulty.fields["plugins"]["limit-count"]
 
 
 def test_a_bucket_belongs_to_where_it_is_configured():
