@@ -10,6 +10,7 @@ from translators.block import NOT_FOUND, UNAVAILABLE, UNSET_STATUS, abort, answe
 from translators.expr import equals
 from translators.filters import run_filters
 from translators.forwarding import Forwarding
+from translators.header_order import close_unmutated
 from translators.level import level_steps
 from translators.local_reply import reply_plugins
 from translators.mappings.action.direct_response import direct_response
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from schemas import xds
-    from translators.filters import FilterDraft
+    from translators.filter_draft import FilterDraft
     from translators.findings import Findings
     from translators.route_context import RouteContext
     from translators.where import Where
@@ -47,6 +48,8 @@ def build_parts(route: xds.Message, context: RouteContext, at: Where, findings: 
     if kind == "route":
         return Forwarding(route, context, at, findings).parts()
     filters = run_filters(context, route, at, findings)
+    if not filters.is_closed:
+        close_unmutated(filters, findings)
     if kind == "redirect":
         parts = _redirect_parts(route, context, filters, at, findings)
     elif kind == "direct_response":

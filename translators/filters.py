@@ -1,271 +1,26 @@
-"""What the HTTP filters of a route add to it: plugins, mutations, and guards that answer instead of it."""
+"""Run the HTTP filters of a route, each by its row in the registry, in the order of the connection manager."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 from schemas.records import Severity
 from translators import dispatch
-from translators.block import FIRST_ERROR, FORBIDDEN, UNAVAILABLE, denial
 from translators.diagnostics import DiagnosticClass
-from translators.expr import ALWAYS, NEVER, all_of, bound, fraction, variables
+from translators.filter_draft import FilterDraft, Guard
+from translators.header_order import settle
 from translators.http_filter import effective_filters
-from translators.local_reply import reply_plugins
 from translators.mappings.http_connection_manager import tracing
-from translators.mappings.match.runtime_fraction import DENOMINATORS
-from translators.plugin_phase import answered, priority_of
 from translators.registry import Diagnosed, Handled, Ignored, find
-from translators.route_context import Part
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
     from schemas import xds
-    from translators.expr import Expr
     from translators.findings import Findings
-    from translators.header_step import Step
     from translators.http_filter import EffectiveFilter
     from translators.route_context import RouteContext
     from translators.where import Where
 
-_FORBIDDING = frozenset({"HF-RESTRICT", "AUTH-JWT-AUD", "AUTH-JWKS"})
-"""Codes of filters that ask who the client is; all others answer 503."""
-_FIRST_DRAW, _DRAW_DIGITS, _MAX_DRAWS = 8, 4, 6
-"""The first eight digits of the request id draw runtime fractions and weighted clusters; it has 32."""
-_SUBJECT = "@conditional"
-"""Tells the routes whose responses are mutated conditionally from those without, in their ids."""
-_OF_THE_UPSTREAM = frozenset(("grpc-web",))
-"""Plugins that only matter to what goes to an upstream, so that no answer has to wait for them."""
-_ORDER_DENIES = "requests are denied whatever the header that an earlier filter mutates"
-_ORDER_LEAVES = "the filter does not answer where that depends on the header that an earlier filter mutates"
-_ORDER_REMEDY = "put the filter before the one that mutates the header"
-_HOST_NAMES = frozenset(("host", ":authority"))
 _SERVED = "requests are served without the filter"
-
-
-@dataclass(frozen=True, slots=True)
-class Guard:
-    """What a filter answers itself: a route in front of the one it guards (mapping.md section 14.9).
-
-    Attributes:
-        name: tells the guards of a route apart; empty for the one that closes it.
-        conditions: when it answers.
-        plugins: what answers, with all that runs before.
-        status: of the answer.
-        is_restricting: whoever gets the answer was denied something; false for injected faults.
-        is_early: filters whose mutations of the response are conditional come behind it.
-        takes_levels: the route's own mutations of responses touch the answer too, if they touch answers at all.
-    """
-
-    name: str
-    conditions: tuple[Expr, ...]
-    plugins: dict[str, Any]
-    status: int
-    is_restricting: bool = True
-    is_early: bool = True
-    takes_levels: bool = True
-
-
-class Conditional(NamedTuple):
-    """Mutations of the response to some requests only (CORS).
-
-    Attributes:
-        condition: on the request.
-        steps: the mutations.
-        place: how many filters before it mutate responses.
-    """
-
-    condition: Expr
-    steps: list[Step]
-    place: int
-
-
-@dataclass(slots=True)
-class FilterDraft:
-    """What the filters of one route contribute to.
-
-    Attributes:
-        guards: answers of filters, in the order of the filters; what follows an unconditional one is never reached.
-        plugins: plugins of the route itself, each with its place in Envoy's order.
-        request: mutations of the request, in the order of the filters.
-        response: mutations of the response, in the order of the filters; Envoy runs them backwards.
-        draw_count: how many groups of digits of the request id are used up by draws of filters.
-        conditional: mutations of the responses to some requests; see `variants`.
-        condition: of the route itself, beyond its match.
-    """
-
-    guards: list[Guard] = field(default_factory=list)
-    plugins: dict[str, Any] = field(default_factory=dict)
-    request: list[Step] = field(default_factory=list)
-    response: list[list[Step]] = field(default_factory=list)
-    draw_count: int = 0
-    conditional: Conditional | None = None
-    condition: Expr = ALWAYS
-    is_closed: bool = False
-    """The route itself is never reached."""
-    response_condition: Expr = ALWAYS
-    """What `conditional` needs where one plugin is to hold it."""
-
-    def deny(self, code: str) -> None:
-        """Block the route; the first filter that does so decides the answer, as in Envoy."""
-        status = FORBIDDEN if code in _FORBIDDING else UNAVAILABLE
-        self.answer("", denial(status, code).fields["plugins"])
-
-    def draw(self, share: xds.Message) -> Expr:
-        """Draw a share of all requests, independently of all other draws as long as the request id has digits left.
-
-        Args:
-            share: envoy.type.v3.FractionalPercent.
-        """
-        skipped_digits = _FIRST_DRAW + _DRAW_DIGITS * min(self.draw_count, _MAX_DRAWS - 1)
-        condition = fraction(share.numerator, DENOMINATORS[share.denominator], skipped_digits=skipped_digits)
-        if condition not in (ALWAYS, NEVER):
-            self.draw_count += 1
-        return condition
-
-    def answer(
-        self,
-        name: str,
-        answer: dict[str, Any],
-        conditions: Iterable[Expr] = (),
-        *,
-        is_restricting: bool = True,
-        takes_levels: bool = True,
-    ) -> None:
-        """Answer instead of the route.
-
-        Args:
-            name: of the filter, and of the answer where a filter has several.
-            answer: plugins among which fault-injection aborts.
-            conditions: when; always if there is none.
-            is_restricting: an error status means that the request was denied.
-            takes_levels: as in Guard.
-        """
-        required = all_of(conditions)
-        status = int(answer["fault-injection"]["abort"]["http_status"])
-        if required == NEVER or self.is_closed:
-            return
-        unique = ""
-        before = {name: conf for name, conf in self.plugins.items() if name not in _OF_THE_UPSTREAM}
-        if required != ALWAYS:
-            taken = sum(guard.name.partition("#")[0] == name for guard in self.guards)
-            unique = f"{name}#{taken}" if taken else name
-        plugins = answered(before, answer)
-        conditions = () if required == ALWAYS else (required,)
-        is_early = self.conditional is None
-        self.guards.append(Guard(unique, conditions, plugins, status, is_restricting, is_early, takes_levels))
-        self.is_closed = required == ALWAYS
-
-    def add_plugin(self, name: str, conf: dict[str, Any], index: int) -> bool:
-        """Add a plugin to the route.
-
-        Args:
-            name: of the plugin.
-            conf: its configuration; `_meta.filter` may say when it runs.
-            index: of the filter in the connection manager.
-
-        Returns:
-            False when another filter has the plugin already: a route has one of each name, so the caller reports
-            HF-DUP and fails closed if the filter restricts.
-        """
-        if name in self.plugins:
-            return False
-        meta = {"priority": priority_of(index), **conf.get("_meta", {})}
-        self.plugins[name] = {**conf, "_meta": meta}
-        return True
-
-    def mutated(self) -> frozenset[str]:
-        """Give the variables of request headers that filters mutate; conditions see them as the client sent them."""
-        names = {name for step in self.request for name in (*step.removed, *(m.name for m in step.mutations))}
-        return frozenset("http_host" if name in _HOST_NAMES else f"http_{name.replace('-', '_')}" for name in names)
-
-    def reads_mutated(self, condition: Expr) -> bool:
-        """Tell whether a condition looks at a header that an earlier filter mutates."""
-        return bool(self.request) and not self.mutated().isdisjoint(variables(condition))
-
-    def mutate_some(self, condition: Expr, steps: list[Step]) -> None:
-        """Mutate the responses to some requests, those of later guards too; one filter of a route can do so.
-
-        Args:
-            condition: on the request.
-            steps: the mutations.
-        """
-        self.conditional = Conditional(condition, steps, len(self.response))
-
-    def response_steps(self, *, is_early: bool = False) -> list[Step]:
-        """Give the mutations of the response in the order in which Envoy evaluates them.
-
-        Args:
-            is_early: without the conditional ones.
-        """
-        lists = list(self.response)
-        if self.conditional is not None and not is_early:
-            lists.insert(self.conditional.place, self.conditional.steps)
-        return [step for steps in reversed(lists) for step in steps]
-
-    def variants(self, *, is_alone: bool) -> list[FilterDraft]:
-        """Give what stands one after the other: one draft, or two where mutations of the response are conditional.
-
-        Args:
-            is_alone: nothing else mutates responses, so the condition can be that of the plugin.
-        """
-        if self.conditional is None:
-            return [self]
-        condition = self.conditional.condition
-        if is_alone:
-            return [replace(self, response_condition=condition)]
-        early = [guard for guard in self.guards if guard.is_early]
-        late = [guard for guard in self.guards if not guard.is_early]
-        subject = [
-            replace(guard, name=f"{guard.name}{_SUBJECT}", conditions=(all_of((condition, *guard.conditions)),))
-            for guard in late
-        ]
-        return [
-            replace(self, guards=[*early, *subject], condition=condition),
-            replace(self, guards=late, conditional=None),
-        ]
-
-    def guarded(self, part: Part, levels: Sequence[Step], at: Where, findings: Findings) -> list[Part]:
-        """Give a part with its guards in front of it, or only these where it is never reached.
-
-        Args:
-            part: one APISIX route of the Envoy route.
-            levels: the route's own mutations of the guards' answers.
-            at: the route, for findings.
-            findings: receives the diagnostics.
-        """
-        guards = self.guard_parts(part, levels, at, findings)
-        return guards if self.is_closed else [*guards, self.subject(part)]
-
-    def guard_parts(self, part: Part, levels: Sequence[Step], at: Where, findings: Findings) -> list[Part]:
-        """Give only what stands in front of a part; see `guarded`."""
-        responses: dict[tuple[bool, bool], dict[str, Any]] = {}
-        parts = []
-        for guard in self.guards:
-            kind = guard.takes_levels, guard.is_early
-            if kind not in responses:
-                steps = [*(levels if guard.takes_levels else ()), *self.response_steps(is_early=guard.is_early)]
-                condition = ALWAYS if guard.is_early else self.response_condition
-                responses[kind] = reply_plugins(steps, at, findings, condition=condition)
-            parts.append(_guard_part(guard, part, responses[kind]))
-        return parts
-
-    def subject(self, part: Part) -> Part:
-        """Give a part under the condition under which this draft is the one that counts."""
-        if self.condition == ALWAYS:
-            return part
-        return replace(part, suffix=f"{part.suffix}{_SUBJECT}", conditions=(*part.conditions, self.condition))
-
-
-def _guard_part(guard: Guard, part: Part, response: Mapping[str, Any]) -> Part:
-    return Part(
-        suffix=".".join(filter(None, (part.suffix, guard.name))),
-        conditions=(*part.conditions, *guard.conditions),
-        fields={"plugins": {**guard.plugins, **response}},
-        is_blocking=guard.is_restricting and guard.status >= FIRST_ERROR,
-        is_guard=bool(guard.name),
-    )
 
 
 def run_filters(
@@ -286,43 +41,11 @@ def run_filters(
     """
     draft = _begun(context, route, at, findings)
     for http_filter in effective_filters(context, route, weighted, at):
-        known, mutated = len(draft.guards), draft.mutated() if draft.request else frozenset()
+        known, mutated = len(draft.guards), draft.mutated()
         _run(http_filter, draft, findings)
         if mutated and len(draft.guards) > known:
-            _settle(draft, known, mutated, http_filter.at, findings)
+            settle(draft, known, mutated, http_filter.at, findings)
     return draft
-
-
-def _settle(draft: FilterDraft, known: int, mutated: frozenset[str], at: Where, findings: Findings) -> None:
-    """Put bounds in place of conditions on headers that earlier filters mutate: who restricts denies more, not less.
-
-    Args:
-        draft: the filters so far.
-        known: how many guards stood before the filter ran.
-        mutated: variables of the mutated headers.
-        at: the filter.
-        findings: receives HF-ORDER.
-    """
-    settled = []
-    for guard in draft.guards[known:]:
-        read = mutated.intersection(name for condition in guard.conditions for name in variables(condition))
-        if not read:
-            settled.append(guard)
-            continue
-        said = ", ".join(sorted(name.removeprefix("http_") for name in read))
-        if guard.is_restricting and guard.status >= FIRST_ERROR:
-            is_upper = findings.blocks("HF-ORDER", at, value=said, effect=_ORDER_DENIES, remedy=_ORDER_REMEDY)
-        else:
-            findings.report("HF-ORDER", at, value=said, effect=_ORDER_LEAVES, remedy=_ORDER_REMEDY)
-            is_upper = False
-        required = bound(all_of(guard.conditions), read, is_upper=is_upper)
-        if required == ALWAYS:
-            settled.append(replace(guard, name="", conditions=()))
-            draft.is_closed = True
-            break
-        if required != NEVER:
-            settled.append(replace(guard, conditions=(required,)))
-    draft.guards[known:] = settled
 
 
 def _begun(context: RouteContext, route: xds.Message | None, at: Where, findings: Findings) -> FilterDraft:

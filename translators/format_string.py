@@ -19,6 +19,8 @@ Side = Literal["request", "response"]
 DOLLAR = "${_ ?? $}"
 NOTHING = "${_}"
 """Expands to nothing; keeps a value from ending in a character that a plugin's schema refuses there."""
+RESOLVED = "${_ ?? -}"
+"""A constant to which plugins that pass over templates without a variable say that one was found."""
 
 _COMMAND = re.compile(r"%([A-Z][A-Z0-9_]*)(?:\(([^)]*)\))?(?::(\d+))?%")
 _HEADER_NAME = re.compile(r"[a-z0-9_.-]+\Z")

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from translators import dispatch
 from translators.block import UNAVAILABLE, UNSET_STATUS, abort, answer_part, denial
 from translators.filters import run_filters
+from translators.header_order import close_reordered
 from translators.header_step import Step
 from translators.headers import fold
-from translators.level import level_place, level_steps
+from translators.level import level_place, level_steps, mutated_headers
 from translators.local_reply import reply_plugins
 from translators.mappings.action.cluster import not_found_status, upstream_of
 from translators.mappings.action.cluster_header import named_clusters
@@ -25,6 +26,7 @@ from translators.mappings.action.weighted_clusters import (
     report_draw,
     traffic_split,
 )
+from translators.mappings.cluster.circuit_breakers import LIMIT_CONN, limiting
 from translators.mappings.match.grpc import IS_GRPC
 from translators.plugin_phase import answered
 from translators.route_context import Part
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
 
     from schemas import xds
     from translators.expr import Expr
-    from translators.filters import FilterDraft
+    from translators.filter_draft import FilterDraft
     from translators.findings import Findings
     from translators.format_string import Side
     from translators.mappings.action.weighted_clusters import Share
@@ -88,6 +90,8 @@ class Forwarding:
     def _filters(self, weighted: xds.Message | None = None) -> list[FilterDraft]:
         """Give what stands one after the other; two drafts where some responses are mutated otherwise than others."""
         draft = run_filters(self._context, self._route, self._at, self._findings, weighted)
+        if draft.readings and not draft.is_closed:
+            close_reordered(draft, mutated_headers(self._route, self._context, weighted), self._findings)
         if draft.conditional is None:
             return [draft]
         request = [*draft.request, *self._level_steps(weighted, "request", {})]
@@ -152,6 +156,7 @@ class Forwarding:
         return [*parts, self._unknown(filters, weighted)]
 
     def _part(self, upstream: str, cluster_names: list[str], plugins: dict[str, Any], *, is_grpc: bool = False) -> Part:
+        plugins = plugins | self._breaker(cluster_names)
         fields: dict[str, Any] = {
             "timeout": timeout_of(self._action, cluster_names, self._context),
             "upstream_id": upstream,
@@ -165,6 +170,17 @@ class Forwarding:
         if plugins:
             fields["plugins"] = plugins
         return Part(fields=fields, volatile=mirror)
+
+    def _breaker(self, cluster_names: list[str]) -> dict[str, Any]:
+        """Give the plugin that limits the requests to a cluster, if the policy wants it."""
+        context = self._context
+        if context.policy.circuit_breakers != LIMIT_CONN:
+            return {}
+        found = [limiting(context.clusters.get(name), self._action.priority) for name in cluster_names]
+        if len(found) > 1 and any(found):
+            self._findings.report("CL-BREAKER", self._place.field("weighted_clusters"))
+            return {}
+        return found[0]
 
     def _plugins(
         self,

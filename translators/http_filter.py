@@ -37,11 +37,13 @@ class Override:
         type_name: full name of the message; empty when the level only enables the filter.
         config: the message; None when it cannot be read or there is none.
         at: where it stands.
+        holder: the RouteConfiguration, VirtualHost, Route or ClusterWeight that says it.
     """
 
     type_name: str
     config: xds.Message | None
     at: Where
+    holder: xds.Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +174,7 @@ def _overridden(
             is_disabled = config.disabled
             type_name, config = read_any(config.config.type_url, config.config.value)
         if type_name and not is_disabled:
-            overrides.append(Override(type_name, config, at))
+            overrides.append(Override(type_name, config, at, level))
     return is_disabled, tuple(overrides), at
 
 

@@ -46,6 +46,19 @@ def level_steps(
     ]
 
 
+def mutated_headers(route: xds.Message, context: RouteContext, weighted: xds.Message | None) -> list[str]:
+    """Give the names of the request headers that any level mutates."""
+    levels = [level for level in (weighted, route, context.virtual_host, context.route_config) if level is not None]
+    return [
+        name
+        for level in levels
+        for name in (
+            *level.request_headers_to_remove,
+            *(option.header.key for option in level.request_headers_to_add),
+        )
+    ]
+
+
 def _place_of(level: xds.Message, at: Where) -> Where:
     """Give the place of a level, told by its type, around the route at `at`."""
     kind = level.DESCRIPTOR.name

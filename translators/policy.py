@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from enum import StrEnum
 from hashlib import blake2b
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+
+_URL = msgspec.Meta(pattern=r"^https?://[^/?#\s]+")
+_BASE_URL = msgspec.Meta(pattern=r"^https?://[^/?#\s]+$")
+_NOT_EMPTY = msgspec.Meta(min_length=1)
 
 
 class Action(StrEnum):
@@ -22,6 +26,32 @@ class Action(StrEnum):
     """Leave the object out."""
 
 
+class StaticLimit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A limit of a rate limit service, as in the service's own configuration.
+
+    Attributes:
+        descriptor: keys and values in order; an empty value stands for any, each counted apart.
+        requests_per_unit: how many requests a unit of time has.
+        unit: of time.
+    """
+
+    descriptor: Annotated[tuple[tuple[str, str], ...], _NOT_EMPTY]
+    requests_per_unit: Annotated[int, msgspec.Meta(ge=1)]
+    unit: Literal["second", "minute", "hour", "day"]
+
+
+class OPAService(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An Open Policy Agent that answers instead of an authorization service that speaks gRPC only.
+
+    Attributes:
+        host: base URL, e.g. `http://127.0.0.1:8181`.
+        policy: path of the policy document, e.g. `envoy/authz`.
+    """
+
+    host: Annotated[str, _BASE_URL]
+    policy: Annotated[str, _NOT_EMPTY]
+
+
 class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Decisions of the operator.
 
@@ -35,6 +65,11 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         dns_servers: `host:port` of the resolvers of the nodes' DNS discovery. With any, a STRICT_DNS cluster of one
             name uses all addresses of the name at once; without, one address per lookup.
         max_object_bytes: an object above this size is refused with OUT-SIZE.
+        authorization_services: cluster of an ext_authz HTTP service -> base URL under which nodes reach it, where that
+            is not the one of `server_uri`.
+        opa_services: cluster of an ext_authz gRPC service -> what nodes ask instead.
+        rls_static_limits: domain of a rate limit service -> its limits, which nodes then apply themselves.
+        circuit_breakers: `limit_conn` makes nodes refuse requests to a cluster beyond its max_requests.
     """
 
     overrides: dict[str, Action] = {}
@@ -44,11 +79,15 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_flat_keys: int = 2000
     max_object_bytes: int = 1_500_000
     dns_servers: tuple[str, ...] = ()
+    authorization_services: dict[str, Annotated[str, _URL]] = {}
+    opa_services: dict[str, OPAService] = {}
+    rls_static_limits: dict[str, tuple[StaticLimit, ...]] = {}
+    circuit_breakers: Literal["ignore", "limit_conn"] = "ignore"
 
     def digest(self) -> str:
-        """Short fingerprint for the provenance: equal policies give equal digests."""
+        """Short fingerprint for the provenance: that of the values alone, however a settings file orders them."""
         named = msgspec.structs.replace(self, port_map={str(port): to for port, to in self.port_map.items()})
-        return blake2b(msgspec.json.encode(named, order="deterministic"), digest_size=8).hexdigest()
+        return blake2b(msgspec.json.encode(named, order="sorted"), digest_size=8).hexdigest()
 
 
 DEFAULT = Policy()

@@ -30,6 +30,7 @@ class RouteContext:
         scope: name of the ScopedRouteConfiguration; empty without one.
         is_last: the routes are for requests of no scope, of a chain that has scopes.
         connection: what the connection manager does to every request.
+        memo: what mappings have worked out once for all routes of the unit, by keys that begin with their name.
     """
 
     listener: xds.Message
@@ -44,6 +45,7 @@ class RouteContext:
     scope: str = ""
     is_last: bool = False
     connection: ConnectionDraft = field(default_factory=ConnectionDraft)
+    memo: dict[tuple[Any, ...], Any] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""APISIX route objects from placed entries: ids, names, labels, plugin_configs (mapping.md sections 9 and 10)."""
+"""APISIX route objects from placed entries: ids, names, labels, what routes share (mapping.md sections 9 and 10)."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ _REFERENCE_BYTES = 80
 """What a reference to a plugin_config costs in a route."""
 _OBJECT_BYTES = 150
 """What a plugin_config costs besides its plugins."""
+_COUNTING = frozenset({"limit-conn", "limit-req", "workflow"})
+"""Plugins that count under the object they stand in: in a service they count for all its routes."""
 _DIRECTIONS = {1: "inbound", 2: "outbound"}
 
 
@@ -44,6 +46,7 @@ class RouteObjects:
         self._scope = tuple(scope)
         self._routes: dict[str, dict[str, Any]] = {}
         self._plugin_configs: dict[str, dict[str, Any]] = {}
+        self._services: dict[str, dict[str, Any]] = {}
 
     def add(
         self,
@@ -91,18 +94,33 @@ class RouteObjects:
                 "desc": f"volatile plugins of {route_id}",
                 "plugins": entry.part.volatile,
             }
+        self._share_counters(value)
         if "upstream_id" not in value:
             value.setdefault("plugins", {})
         self._routes[route_id] = value
+
+    def _share_counters(self, value: dict[str, Any]) -> None:
+        """Move plugins that count into a service; its id is its content, so whatever means the same limit shares it."""
+        plugins = value.get("plugins", {})
+        counting = {name: conf for name, conf in plugins.items() if _counts_in_place(name, conf)}
+        if not counting:
+            return
+        service_id = object_id("services", "", orjson.dumps(counting, option=orjson.OPT_SORT_KEYS).decode())
+        self._services[service_id] = {"plugins": counting}
+        value["service_id"] = service_id
+        value["plugins"] = {name: conf for name, conf in plugins.items() if name not in counting}
+        if not value["plugins"]:
+            del value["plugins"]
 
     def objects(self) -> list[EtcdObject]:
         """Give all objects."""
         self._factor()
         self._observe()
         configs = [build_object("plugin_configs", key, value) for key, value in self._plugin_configs.items()]
+        services = [build_object("services", key, value) for key, value in self._services.items()]
         routes = [build_object("routes", key, value) for key, value in self._routes.items()]
         leads_nowhere = any(_BLACKHOLE in found.value for found in (*configs, *routes))
-        return [*([blackhole()] if leads_nowhere else []), *configs, *routes]
+        return [*([blackhole()] if leads_nowhere else []), *configs, *services, *routes]
 
     def _factor(self) -> None:
         """Move plugins that several routes share into one plugin_config, where that saves enough."""
@@ -145,6 +163,10 @@ class RouteObjects:
         if listener.traffic_direction in _DIRECTIONS:
             labels["xds.dir"] = _DIRECTIONS[listener.traffic_direction]
         return labels
+
+
+def _counts_in_place(name: str, conf: dict[str, Any]) -> bool:
+    return name in _COUNTING or (name == "limit-count" and "group" not in conf)
 
 
 def _name(route_config: str, virtual_host: str, entry: Entry, route_id: str) -> str:

@@ -19,7 +19,16 @@ if TYPE_CHECKING:
     from translators.findings import Findings
     from translators.where import Where
 
-DIRECTORIES = ("routes", "upstreams", "ssls", "stream_routes", "plugin_configs", "plugin_metadata", "global_rules")
+DIRECTORIES = (
+    "routes",
+    "upstreams",
+    "ssls",
+    "stream_routes",
+    "plugin_configs",
+    "plugin_metadata",
+    "services",
+    "global_rules",
+)
 _SHARED = ("definitions", "plugins")
 
 

@@ -32,10 +32,15 @@ ROUTER = "radixtree_host_uri"
 PLUGINS = (
     "client-control",
     "fault-injection",
+    "file-logger",
+    "forward-auth",
     "grpc-web",
     "gzip",
-    "file-logger",
+    "limit-conn",
+    "limit-count",
+    "limit-req",
     "mocking",
+    "opa",
     "opentelemetry",
     "prometheus",
     "proxy-mirror",
@@ -46,6 +51,7 @@ PLUGINS = (
     "response-rewrite",
     "skywalking",
     "traffic-split",
+    "workflow",
     "zipkin",
 )
 """HTTP plugins that translations use; a node without one of them would skip it silently (mapping.md section 1.8)."""

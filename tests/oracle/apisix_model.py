@@ -9,12 +9,16 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import unquote
 
 from tests.oracle.nginx_uri import BadRequestError, escaped, normalised
+from tests.oracle.plugin import authorization, limit
 from tests.oracle.router import Request, Router, holds, pcre
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from tests.oracle.plugin.authorization import Authorize
 
 Headers = list[tuple[str, str]]
 _REWRITE, _ACCESS, _RESPONSE = range(3)
@@ -66,18 +70,27 @@ class Answer:
 class Node:
     """Answers requests."""
 
-    def __init__(self, objects: Mapping[str, Mapping[str, Any]]) -> None:
-        """Load objects, known by their etcd keys."""
+    def __init__(self, objects: Mapping[str, Mapping[str, Any]], authorize: Authorize | None = None) -> None:
+        """Load objects.
+
+        Args:
+            objects: known by their etcd keys.
+            authorize: the authorization service; None where it does not answer.
+        """
+        self.authorize = authorize
+        self.used: dict[str, int] = {}
+        """Tokens by the key of their bucket."""
         self._routes = _collection(objects, "routes")
         self._plugin_configs = _collection(objects, "plugin_configs")
         self._upstreams = _collection(objects, "upstreams")
         self._rules = _collection(objects, "global_rules")
+        self._services = _collection(objects, "services")
         self._router = Router(self._routes)
 
     def answer(self, wire: WireRequest, origin: Headers) -> Answer:
         """Answer a request; `origin` are the response headers of every upstream."""
         try:
-            exchange = _Exchange(wire)
+            exchange = Exchange(wire, self)
         except BadRequestError:
             return Answer(400)
         route_id = self._router.find(exchange.routed())
@@ -86,9 +99,7 @@ class Node:
         if route_id is None:
             return Answer(404, body='{"error_msg":"404 Route Not Found"}')
         route = self._routes[route_id]
-        plugins = dict(route.get("plugins", {}))
-        if "plugin_config_id" in route:
-            plugins = {**self._plugin_configs[route["plugin_config_id"]]["plugins"], **plugins}
+        plugins = self._plugins(route_id, route)
         exchange.answer.route = route["name"]
         exchange.upstream_id = route.get("upstream_id", "")
         exchange.run_before(plugins)
@@ -98,6 +109,21 @@ class Node:
             if PLUGINS[name].phase == _RESPONSE:
                 exchange.run(name, conf)
         return exchange.answer
+
+    def _plugins(self, route_id: str, route: Mapping[str, Any]) -> dict[str, Any]:
+        """Merge plugins, the route's own first; each knows the object it comes from (_meta.parent)."""
+        sources = (
+            [(f"/services/{route['service_id']}", self._services[route["service_id"]])] if "service_id" in route else []
+        )
+        if "plugin_config_id" in route:
+            config_id = route["plugin_config_id"]
+            sources.append((f"/plugin_configs/{config_id}", self._plugin_configs[config_id]))
+        sources.append((f"/routes/{route_id}", route))
+        return {
+            name: {**conf, "_meta": {**conf.get("_meta", {}), "parent": key}}
+            for key, value in sources
+            for name, conf in value.get("plugins", {}).items()
+        }
 
 
 def _collection(objects: Mapping[str, Mapping[str, Any]], kind: str) -> dict[str, Any]:
@@ -111,11 +137,12 @@ def _order(item: tuple[str, Any]) -> tuple[int, int]:
     return plugin.phase, -conf.get("_meta", {}).get("priority", plugin.priority)
 
 
-class _Exchange:
+class Exchange:
     """One request on its way: `ctx` of APISIX."""
 
-    def __init__(self, wire: WireRequest) -> None:
+    def __init__(self, wire: WireRequest, node: Node) -> None:
         self._wire = wire
+        self.node = node
         self.headers: Headers = list(wire.headers)
         if wire.body_size:
             self.headers.append(("content-length", str(wire.body_size)))
@@ -138,6 +165,7 @@ class _Exchange:
             "uri": self._uri,
             "request_method": wire.method,
             "real_request_uri": wire.target,
+            "request_uri": wire.target,
             "is_args": "?" if args else "",
             "args": args if mark else None,
             "request_id": wire.request_id,
@@ -156,6 +184,9 @@ class _Exchange:
             return _joined(self.answer.headers, name.removeprefix("sent_http_"))
         if name == "status":
             return str(self.answer.status)
+        if name.startswith("arg_"):
+            pieces = (piece.partition("=") for piece in (self._variables["args"] or "").split("&"))
+            return next((unquote(value) if sign else "true" for key, sign, value in pieces if key == name[4:]), None)
         if name not in self._variables:
             assert name.startswith(("http_", "_")), f"variable {name}"
             value = _joined(self.headers, name.removeprefix("http_")) if name != "_" else None
@@ -308,6 +339,13 @@ class _Exchange:
                 return uri[: found.start()] + new + uri[found.end() :]
         return uri
 
+    def resolve_found(self, template: str) -> str | None:
+        """Resolve a template in which at least one variable has a value, or a default; None when none has."""
+        names = [re.split(r"\s*\?\?\s*", found[1] or found[2]) for found in _TEMPLATE.finditer(template)]
+        if not any(len(one) > 1 or self.variable(one[0]) is not None for one in names):
+            return None
+        return self.resolve(template)
+
     def split(self, conf: Mapping[str, Any]) -> None:
         """traffic-split."""
         for rule in conf["rules"]:
@@ -364,23 +402,28 @@ class Plugin(NamedTuple):
 
     priority: int
     phase: int
-    run: Callable[[_Exchange, Mapping[str, Any]], None]
+    run: Callable[[Exchange, Mapping[str, Any]], None]
 
 
 PLUGINS = {
-    "client-control": Plugin(22000, _REWRITE, _Exchange.control_client),
-    "fault-injection": Plugin(11000, _REWRITE, _Exchange.inject_fault),
-    "proxy-rewrite": Plugin(1008, _REWRITE, _Exchange.rewrite),
-    "grpc-web": Plugin(505, _ACCESS, _Exchange.translate_grpc_web),
-    "proxy-mirror": Plugin(1010, _REWRITE, _Exchange.mirror),
-    "redirect": Plugin(900, _REWRITE, _Exchange.redirect),
-    "mocking": Plugin(10900, _ACCESS, _Exchange.mock),
-    "traffic-split": Plugin(966, _ACCESS, _Exchange.split),
-    "prometheus": Plugin(500, _RESPONSE, _Exchange.watch),
-    "file-logger": Plugin(399, _RESPONSE, _Exchange.watch),
-    "request-id": Plugin(12015, _REWRITE, _Exchange.identify),
-    "real-ip": Plugin(23000, _REWRITE, _Exchange.detect_address),
-    "response-rewrite": Plugin(899, _RESPONSE, _Exchange.rewrite_response),
+    "client-control": Plugin(22000, _REWRITE, Exchange.control_client),
+    "fault-injection": Plugin(11000, _REWRITE, Exchange.inject_fault),
+    "proxy-rewrite": Plugin(1008, _REWRITE, Exchange.rewrite),
+    "grpc-web": Plugin(505, _ACCESS, Exchange.translate_grpc_web),
+    "proxy-mirror": Plugin(1010, _REWRITE, Exchange.mirror),
+    "redirect": Plugin(900, _REWRITE, Exchange.redirect),
+    "mocking": Plugin(10900, _ACCESS, Exchange.mock),
+    "traffic-split": Plugin(966, _ACCESS, Exchange.split),
+    "prometheus": Plugin(500, _RESPONSE, Exchange.watch),
+    "file-logger": Plugin(399, _RESPONSE, Exchange.watch),
+    "request-id": Plugin(12015, _REWRITE, Exchange.identify),
+    "real-ip": Plugin(23000, _REWRITE, Exchange.detect_address),
+    "response-rewrite": Plugin(899, _RESPONSE, Exchange.rewrite_response),
+    "forward-auth": Plugin(2002, _ACCESS, authorization.ask),
+    "limit-conn": Plugin(1003, _ACCESS, limit.limit_conn),
+    "limit-count": Plugin(1002, _ACCESS, limit.limit_count),
+    "workflow": Plugin(1006, _ACCESS, limit.workflow),
+    "limit-req": Plugin(1001, _ACCESS, limit.limit_req),
 }
 """Every plugin that translations use has its row here: what the model does not know it must not pass over."""
 
@@ -388,7 +431,7 @@ PLUGINS = {
 class _Variables(dict[str, Any]):
     """Variables that are read when they are asked for, because reading caches them."""
 
-    def __init__(self, exchange: _Exchange) -> None:
+    def __init__(self, exchange: Exchange) -> None:
         super().__init__()
         self._exchange = exchange
 

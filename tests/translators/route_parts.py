@@ -56,18 +56,22 @@ def context(**levels: Any) -> RouteContext:
 
     Args:
         levels: `hcm`, `route_config`, `virtual_host`: further fields; `filters`: http_filters; `clusters`: names or
-            Clusters as JSON data, "backend" unless said otherwise; `policy`: overrides.
+            Clusters as JSON data, "backend" unless said otherwise; `policy`: overrides; `decisions`: other fields of
+            the policy; `listener`: its name.
     """
     clusters = [{"name": c} if isinstance(c, str) else c for c in levels.get("clusters", ("backend",))]
     hcm = {"http_filters": levels.get("filters", []), **levels.get("hcm", {})}
     return RouteContext(
-        listener=message(xds.LISTENER, {"name": "web"}),
+        listener=message(xds.LISTENER, {"name": levels.get("listener", "web")}),
         chain="main",
         hcm=message(xds.HTTP_CONNECTION_MANAGER, hcm),
         route_config=message(xds.ROUTE_CONFIGURATION, {"name": "routes", **levels.get("route_config", {})}),
         virtual_host=message(xds.VIRTUAL_HOST, {"name": "shop", **levels.get("virtual_host", {})}),
         clusters={cluster["name"]: message(xds.CLUSTER, cluster) for cluster in clusters},
-        policy=Policy(overrides={code: Action(chosen) for code, chosen in levels.get("policy", {}).items()}),
+        policy=Policy(
+            overrides={code: Action(chosen) for code, chosen in levels.get("policy", {}).items()},
+            **levels.get("decisions", {}),
+        ),
     )
 
 

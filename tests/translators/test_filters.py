@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from schemas.records import Severity
-from tests.translators.route_parts import FILTERS, Outcome, forwarded, header, http_filter, packed, route_outcome
+from tests.translators.route_parts import FILTERS, Outcome, forwarded, http_filter, packed, route_outcome
 
 STRUCT = "xds.type.v3.TypedStruct"
 
@@ -99,44 +99,3 @@ def test_a_route_may_switch_off_what_guards_the_others():
         forwarded({"typed_per_filter_config": off}), filters=[http_filter(".ext_authz.v3.ExtAuthz")]
     )
     assert (outcome.codes, outcome.only.is_blocking) == ([], False)
-
-
-MUTATION = http_filter(
-    ".header_mutation.v3.HeaderMutation", {"mutations": {"request_mutations": [{"append": header("x-a", "v")}]}}
-)
-
-
-def denying(name: str, *, inverted: bool = False) -> dict[str, Any]:
-    """Give an RBAC filter that denies where the header is `v`, or is something else."""
-    matcher = {"name": name, "string_match": {"exact": "v"}, "invert_match": inverted}
-    policy = {"permissions": [{"any": True}], "principals": [{"header": matcher}, {"header": {"name": "y"}}]}
-    return http_filter(".rbac.v3.RBAC", {"rules": {"action": "DENY", "policies": {"p": policy}}})
-
-
-def test_a_restriction_by_a_header_that_was_mutated_denies_all_it_may_deny():
-    outcome = run(MUTATION, denying("x-a"))
-    assert "HF-ORDER" in outcome.codes
-    assert outcome.answer["http_status"] == 403
-    assert outcome.only.is_blocking
-    kept = run(MUTATION, denying("x-b"))
-    assert len(kept.parts) == 2
-    assert "HF-ORDER" not in kept.codes
-
-
-def test_the_operator_may_accept_the_order():
-    outcome = run(MUTATION, denying("x-a"), policy={"HF-ORDER": "allow"})
-    guard, _ = outcome.parts
-    assert guard.conditions == (("http_y", "~~", ".*"),)
-
-
-def test_a_restriction_before_the_mutation_is_exact():
-    outcome = run(denying("x-a"), MUTATION)
-    assert len(outcome.parts) == 2
-    assert "HF-ORDER" not in outcome.codes
-
-
-def test_an_answer_that_restricts_nobody_is_left_out_instead():
-    abort = {"abort": {"http_status": 500, "percentage": {"numerator": 100}}, "headers": [{"name": "x-a"}]}
-    outcome = run(MUTATION, http_filter(".fault.v3.HTTPFault", abort))
-    assert outcome.codes == ["HF-ORDER"]
-    assert outcome.only.fields["upstream_id"]

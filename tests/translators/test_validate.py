@@ -28,6 +28,14 @@ SSL = {"type": "server", "cert": PEM, "key": PEM, "snis": ["a.example"]}
 STREAM = {"server_port": 9000, "upstream_id": "u"}
 SPLIT = {"rules": [{"weighted_upstreams": [{"upstream_id": "u", "weight": 1}]}]}
 ABORT = {"abort": {"http_status": 403, "body": ""}}
+REFUSED = {"policy": "local", "rejected_code": 429, "rejected_msg": "no", "show_limit_quota_header": False}
+COUNT = {**REFUSED, "count": 1, "time_window": 1, "group": "g", "key": "all", "key_type": "constant"}
+RULES = {**REFUSED, "rules": [{"count": 1, "time_window": 1, "key": "x.${http_a}"}]}
+KEYED = {"key": "x.${_ ?? -}", "key_type": "var_combination", "rejected_code": 503, "policy": "local"}
+ACTION = {**REFUSED, "count": 1, "time_window": 1, "key": "x.${_ ?? -}", "key_type": "var_combination"}
+CASES = {"rules": [{"case": [["http_a", "==", "b"]], "actions": [["limit-count", ACTION]]}]}
+METER = {**KEYED, "rate": 0.5, "burst": 0, "nodelay": True}
+BREAKER = {**KEYED, "conn": 1, "burst": 0, "default_conn_delay": 0.001}
 
 GOOD: list[tuple[str, dict[str, Any]]] = [
     ("upstreams", UPSTREAM),
@@ -46,6 +54,14 @@ GOOD: list[tuple[str, dict[str, Any]]] = [
     ("plugin_configs", {"plugins": {"traffic-split": SPLIT}}),
     ("plugin_configs", {"plugins": {"proxy-rewrite": {"headers": {"set": {"x": "y"}, "remove": ["z"]}}}}),
     ("global_rules", {"plugins": {"prometheus": {"prefer_name": True}}}),
+    ("routes", {**ROUTE, "plugins": {"limit-count": COUNT}}),
+    ("routes", {**ROUTE, "plugins": {"forward-auth": {"uri": "http://a/", "request_headers": ["x-a"]}}}),
+    ("routes", {**ROUTE, "plugins": {"opa": {"host": "http://a", "policy": "p"}}}),
+    ("routes", {"uris": ["/"], "service_id": "s"}),
+    ("services", {"plugins": {"limit-count": RULES}}),
+    ("services", {"plugins": {"limit-req": METER}}),
+    ("services", {"plugins": {"limit-conn": BREAKER}}),
+    ("services", {"plugins": {"workflow": CASES}}),
     ("ssls", SSL),
     ("ssls", {**{k: v for k, v in SSL.items() if k != "snis"}, "sni": "*"}),
     ("ssls", {**SSL, "certs": [PEM], "keys": [PEM], "client": {"ca": PEM, "depth": 1}, "ssl_protocols": ["TLSv1.2"]}),
@@ -93,6 +109,15 @@ BAD: list[tuple[str, dict[str, Any]]] = [
         },
     ),
     ("global_rules", {"plugins": {}}),
+    ("routes", {**ROUTE, "plugins": {"limit-count": {**COUNT, "rules": RULES["rules"]}}}),
+    ("routes", {**ROUTE, "plugins": {"limit-count": {key: COUNT[key] for key in COUNT if key != "group"}}}),
+    ("routes", {**ROUTE, "plugins": {"forward-auth": {"uri": "http://a"}}}),
+    ("routes", {**ROUTE, "plugins": {"forward-auth": {"uri": "dummy"}}}),
+    ("services", {"plugins": {"limit-count": {**RULES, "rules": [{**RULES["rules"][0], "key": "constant"}]}}}),
+    ("services", {"plugins": {"limit-req": {**METER, "nodelay": False}}}),
+    ("services", {"plugins": {}}),
+    ("services", {"plugins": {"workflow": CASES, "limit-count": RULES}}),
+    ("services", {"upstream_id": "u", "plugins": {"limit-count": RULES}}),
     ("ssls", {**SSL, "sni": "*"}),
     ("ssls", {**SSL, "snis": ["*"]}),
     ("ssls", {**SSL, "cert": "short"}),

@@ -7,7 +7,7 @@ in no row is a hole: `dispatch.apply` reports it as CFG-UNKNOWN-FIELD, so nothin
 
 from __future__ import annotations
 
-from translators.registry import action, cluster, connection, http, listener, match, route, stream, tls
+from translators.registry import action, cluster, connection, http, listener, match, restriction, route, stream, tls
 from translators.registry.row import Diagnosed, Fidelity, Handled, Ignored, Row
 
 __all__ = ["ROWS", "Diagnosed", "Fidelity", "Handled", "Ignored", "Row", "find"]
@@ -16,6 +16,7 @@ MAPPINGS: tuple[Row, ...] = (
     *listener.ROWS,
     *connection.ROWS,
     *http.ROWS,
+    *restriction.ROWS,
     *route.ROWS,
     *match.ROWS,
     *action.ROWS,

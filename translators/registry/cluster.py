@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from translators.mappings.cluster import (
+    circuit_breakers,
     cluster_type,
     common_lb_config,
     connection,
@@ -14,7 +15,6 @@ from translators.mappings.cluster import (
     outlier_detection,
     subset,
 )
-from translators.mappings.cluster.circuit_breakers import limits_nothing
 from translators.registry.row import Diagnosed, Fidelity, Handled, Ignored, Row, diagnosed, handled, ignored
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ _CLUSTER_ROWS: tuple[Row, ...] = (
         phase=70,
         codes=("CL-OUTLIER",),
     ),
-    Diagnosed(f"{_CLUSTER}.circuit_breakers", "CL-BREAKER", unless=limits_nothing),
+    Handled(f"{_CLUSTER}.circuit_breakers", circuit_breakers.apply, Fidelity.NOT_EXPRESSIBLE, codes=("CL-BREAKER",)),
     Diagnosed(
         f"{_CLUSTER}.transport_socket_matcher",
         "TLS-SOCKET",

@@ -13,11 +13,9 @@ from translators.registry.row import Diagnosed
 PACKAGE = "envoy.extensions.filters.http."
 RESTRICTING = (
     "jwt_authn.v3.JwtAuthentication",
-    "ext_authz.v3.ExtAuthz",
     "api_key_auth.v3.ApiKeyAuth",
     "basic_auth.v3.BasicAuth",
     "oauth2.v3.OAuth2",
-    "local_ratelimit.v3.LocalRateLimit",
     "lua.v3.Lua",
     "wasm.v3.Wasm",
     "ext_proc.v3.ExternalProcessor",

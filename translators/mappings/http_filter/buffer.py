@@ -16,7 +16,7 @@ from translators.block import abort
 from translators.expr import all_of, matches
 
 if TYPE_CHECKING:
-    from translators.filters import FilterDraft
+    from translators.filter_draft import FilterDraft
     from translators.findings import Findings
     from translators.http_filter import EffectiveFilter
     from translators.where import Where

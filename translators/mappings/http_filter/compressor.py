@@ -18,7 +18,7 @@ from translators import dispatch
 from translators.mappings.http_filter.switch import is_switched_off
 
 if TYPE_CHECKING:
-    from translators.filters import FilterDraft
+    from translators.filter_draft import FilterDraft
     from translators.findings import Findings
     from translators.http_filter import EffectiveFilter
     from translators.where import Where

@@ -21,7 +21,7 @@ from translators.scope import listener_port
 
 if TYPE_CHECKING:
     from schemas import xds
-    from translators.filters import FilterDraft
+    from translators.filter_draft import FilterDraft
     from translators.findings import Findings
     from translators.http_filter import EffectiveFilter
     from translators.where import Where

@@ -23,7 +23,7 @@ from translators.regex import RegexError
 if TYPE_CHECKING:
     from schemas import xds
     from translators.expr import Expr
-    from translators.filters import FilterDraft
+    from translators.filter_draft import FilterDraft
     from translators.findings import Findings
     from translators.http_filter import EffectiveFilter
     from translators.where import Where

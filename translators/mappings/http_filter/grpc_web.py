@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from translators.expr import equals, one_of
 
 if TYPE_CHECKING:
-    from translators.filters import FilterDraft
+    from translators.filter_draft import FilterDraft
     from translators.findings import Findings
     from translators.http_filter import EffectiveFilter
     from translators.where import Where

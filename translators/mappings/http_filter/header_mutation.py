@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from schemas import xds
-    from translators.filters import FilterDraft
+    from translators.filter_draft import FilterDraft
     from translators.findings import Findings
     from translators.format_string import Side
     from translators.http_filter import EffectiveFilter

@@ -15,7 +15,7 @@ from translators import dispatch
 from translators.header_step import Step
 
 if TYPE_CHECKING:
-    from translators.filters import FilterDraft
+    from translators.filter_draft import FilterDraft
     from translators.findings import Findings
     from translators.http_filter import EffectiveFilter
     from translators.where import Where

@@ -18,7 +18,7 @@ from translators.mappings.http_filter.rbac_rule import RuleReader
 
 if TYPE_CHECKING:
     from schemas import xds
-    from translators.filters import FilterDraft
+    from translators.filter_draft import FilterDraft
     from translators.findings import Findings
     from translators.http_filter import EffectiveFilter
     from translators.where import Where

@@ -78,14 +78,6 @@ def may_collide(name: str) -> bool:
     return "-" in name or "_" in name
 
 
-def variable_of(name: str) -> str | None:
-    """Give the variable that holds a header of the request; None when nginx has none."""
-    lowered = name.lower()
-    if lowered not in _PSEUDO_HEADERS and not _NAME.match(lowered):
-        return None
-    return _PSEUDO_HEADERS.get(lowered) or "http_" + lowered.replace("-", "_")
-
-
 def header_condition(header: xds.Message, *, is_proto_overwritten: bool) -> Expr | None:
     """Translate a HeaderMatcher.
 
@@ -114,6 +106,14 @@ def header_condition(header: xds.Message, *, is_proto_overwritten: bool) -> Expr
             expr.all_of((expr.absent(variable), by_scheme)),
         )
     )
+
+
+def variable_of(name: str) -> str | None:
+    """Give the variable that holds a header or pseudo-header of the request; None when none does."""
+    name = name.lower()
+    if name not in _PSEUDO_HEADERS and not _NAME.match(name):
+        return None
+    return _PSEUDO_HEADERS.get(name) or "http_" + name.replace("-", "_")
 
 
 def _header_condition(header: xds.Message, variable: str) -> Expr | None:

@@ -32,7 +32,7 @@ def apply(match: xds.Message, draft: MatchDraft, at: Where, findings: Findings) 
     places = elements(at, "query_parameters", match.query_parameters)
     for parameter, place in zip(match.query_parameters, places, strict=True):
         try:
-            condition = _condition(parameter)
+            condition = query_condition(parameter)
         except RegexError as error:
             draft.widen("RT-REGEX", place, findings, value=str(error))
             continue
@@ -42,7 +42,12 @@ def apply(match: xds.Message, draft: MatchDraft, at: Where, findings: Findings) 
             draft.require(condition)
 
 
-def _condition(parameter: xds.Message) -> Expr | None:
+def query_condition(parameter: xds.Message) -> Expr | None:
+    """Translate a QueryParameterMatcher; None when it cannot be expressed.
+
+    Raises:
+        RegexError: its regex cannot be translated.
+    """
     key = expr.escape(parameter.name)
     first = rf"\A(?:(?!{key}(?:[=&]|\z))[^&]*&)*{key}"
     is_present = expr.matches("args", rf"{first}(?:[=&]|\z)")

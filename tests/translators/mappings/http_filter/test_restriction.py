@@ -9,10 +9,7 @@ import pytest
 from schemas.records import Severity
 from tests.translators.route_parts import Outcome, forwarded, http_filter, packed, route_outcome
 
-FULL = {"default_value": {"numerator": 100}}
 NONE = {"default_value": {"numerator": 0}}
-BUCKET = {"max_tokens": 1, "fill_interval": "1s"}
-LIMIT = {"token_bucket": BUCKET, "filter_enabled": FULL, "filter_enforced": FULL}
 
 
 def answer(outcome: Outcome) -> int | None:
@@ -38,15 +35,8 @@ def guarded(type_name: str, config: dict[str, Any], route: dict[str, Any] | None
     [
         (".ext_authz.v3.ExtAuthz", {}, None, 403),
         (".ext_authz.v3.ExtAuthz", {"filter_enabled": NONE}, None, None),
-        (".ext_authz.v3.ExtAuthz", {"filter_enabled": NONE, "deny_at_disable": {"default_value": True}}, None, 403),
         (".ext_authz.v3.ExtAuthz", {}, packed(".ext_authz.v3.ExtAuthzPerRoute", {"disabled": True}), None),
         (".ext_authz.v3.ExtAuthz", {}, packed(".ext_authz.v3.ExtAuthzPerRoute", {"check_settings": {}}), 403),
-        (".local_ratelimit.v3.LocalRateLimit", {}, None, None),
-        (".local_ratelimit.v3.LocalRateLimit", {"token_bucket": BUCKET}, None, None),
-        (".local_ratelimit.v3.LocalRateLimit", {**LIMIT, "filter_enforced": NONE}, None, None),
-        (".local_ratelimit.v3.LocalRateLimit", LIMIT, None, 403),
-        (".local_ratelimit.v3.LocalRateLimit", {}, packed(".local_ratelimit.v3.LocalRateLimit", LIMIT), 403),
-        (".local_ratelimit.v3.LocalRateLimit", LIMIT, packed(".local_ratelimit.v3.LocalRateLimit"), None),
         (".api_key_auth.v3.ApiKeyAuth", {}, None, 403),
         (".basic_auth.v3.BasicAuth", {}, None, 403),
         (".oauth2.v3.OAuth2", {}, None, 403),
