@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from translators import dispatch
-from translators.block import NOT_FOUND, UNAVAILABLE, abort, answer_part, denial
+from translators.block import NOT_FOUND, UNAVAILABLE, UNSET_STATUS, abort, answer_part, denial
 from translators.expr import equals
 from translators.filters import run_filters
 from translators.forwarding import Forwarding
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 _MOVED_PERMANENTLY = 301
 _HTTPS_LOCATION = "https://${http_host}${real_request_uri}"
 """Unlike a redirect action this keeps the port, even `:80` (mapping.md section 14.14)."""
-_UNSET_STATUS = "0"
-"""What %RESPONSE_CODE% is in Envoy while it mutates an answer of its own."""
 
 
 def build_parts(route: xds.Message, context: RouteContext, at: Where, findings: Findings) -> list[Part]:
@@ -140,7 +138,7 @@ def _redirect_parts(
 def _response_plugins(
     route: xds.Message, context: RouteContext, filters: FilterDraft, at: Where, findings: Findings
 ) -> dict[str, Any]:
-    levels = level_steps(route, context, "response", at, findings, constants={"RESPONSE_CODE": _UNSET_STATUS})
+    levels = level_steps(route, context, "response", at, findings, constants={"RESPONSE_CODE": UNSET_STATUS})
     steps = [*levels, *filters.response_steps()]
     path = path_behind(route.redirect) if route.HasField("redirect") else AS_RECEIVED
     return reply_plugins(steps, at, findings, path)

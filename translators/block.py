@@ -17,6 +17,8 @@ FORBIDDEN = 403
 NOT_FOUND = 404
 UNAVAILABLE = 503
 FIRST_ERROR = 400
+UNSET_STATUS = "0"
+"""What %RESPONSE_CODE% is in Envoy while it mutates an answer of its own."""
 _AFTER_PROXY_REWRITE = 100
 """A priority below proxy-rewrite's 1008: the answer sees the rewritten path."""
 

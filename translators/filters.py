@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from translators.header_step import Step
     from translators.http_filter import EffectiveFilter
     from translators.route_context import RouteContext
+    from translators.verified_token import VerifiedToken
     from translators.where import Where
 
 _FORBIDDING = frozenset({"HF-RESTRICT", "AUTH-JWT-AUD", "AUTH-JWKS"})
@@ -57,12 +58,14 @@ class FilterDraft:
         plugins: plugins of the route itself, each with its place in Envoy's order.
         request: mutations of the request, in the order of the filters.
         response: mutations of the response, in the order of the filters; Envoy runs them backwards.
+        tokens: by the key of the metadata their payload goes to in Envoy: when the route has verified a token.
     """
 
     guards: list[Guard] = field(default_factory=list)
     plugins: dict[str, Any] = field(default_factory=dict)
     request: list[Step] = field(default_factory=list)
     response: list[list[Step]] = field(default_factory=list)
+    tokens: dict[str, VerifiedToken] = field(default_factory=dict)
 
     @property
     def is_closed(self) -> bool:
@@ -95,13 +98,14 @@ class FilterDraft:
         if not self.is_closed:
             self.guards.append(Guard("", (), answered(self.plugins, answer), status))
 
-    def add_plugin(self, name: str, conf: dict[str, Any], index: int) -> bool:
+    def add_plugin(self, name: str, conf: dict[str, Any], index: int, place: int = 0) -> bool:
         """Add a plugin to the route.
 
         Args:
             name: of the plugin.
             conf: its configuration; `_meta.filter` may say when it runs.
             index: of the filter in the connection manager.
+            place: among several plugins of the filter, 0..9; the one with the highest place runs first.
 
         Returns:
             False when another filter has the plugin already: a route has one of each name, so the caller reports
@@ -109,7 +113,7 @@ class FilterDraft:
         """
         if name in self.plugins:
             return False
-        meta = {"priority": priority_of(index), **conf.get("_meta", {})}
+        meta = {"priority": priority_of(index) + place, **conf.get("_meta", {})}
         self.plugins[name] = {**conf, "_meta": meta}
         return True
 

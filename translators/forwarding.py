@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from translators import dispatch
-from translators.block import UNAVAILABLE, abort, answer_part, denial
+from translators.block import UNAVAILABLE, UNSET_STATUS, abort, answer_part, denial
 from translators.filters import run_filters
 from translators.header_step import Step
 from translators.headers import fold
@@ -82,7 +82,8 @@ class Forwarding:
         """Put what filters answer in front; the mutations of the route touch these answers too (section 14.10)."""
         if not filters.guards:
             return [part]
-        steps = [*self._level_steps(weighted, "response", {}), *filters.response_steps()]
+        constants = {"RESPONSE_CODE": UNSET_STATUS}
+        steps = [*self._level_steps(weighted, "response", constants), *filters.response_steps()]
         return filters.guarded(part, reply_plugins(steps, self._at, self._findings))
 
     def _to_cluster(self, name: str) -> list[Part]:

@@ -23,6 +23,7 @@ class RouteContext:
         virtual_host: the VirtualHost around the route; None for the terminal of a whole scope.
         clusters: known clusters by name, without endpoints.
         policy: what the operator decided.
+        consumers: those that routes of the unit let in, plugins by name; filters add to it.
     """
 
     listener: xds.Message
@@ -32,6 +33,7 @@ class RouteContext:
     virtual_host: xds.Message | None
     clusters: dict[str, xds.Message]
     policy: Policy
+    consumers: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

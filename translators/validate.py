@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from translators.findings import Findings
     from translators.where import Where
 
-DIRECTORIES = ("routes", "upstreams", "ssls", "stream_routes", "plugin_configs", "global_rules")
+DIRECTORIES = ("routes", "upstreams", "ssls", "stream_routes", "plugin_configs", "global_rules", "consumers")
 _SHARED = ("definitions", "plugins")
 
 

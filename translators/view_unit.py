@@ -25,8 +25,12 @@ GLOBAL_RULE_ID = "xds"
 ROUTER = "radixtree_host_uri"
 """The router the key closure is made for (mapping.md section 8)."""
 PLUGINS = (
+    "consumer-restriction",
     "fault-injection",
+    "jwt-auth",
+    "key-auth",
     "mocking",
+    "openid-connect",
     "prometheus",
     "proxy-rewrite",
     "redirect",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from schemas import xds
 from schemas.records import Diagnostic, Severity
+from tests.oracle.apisix_model import REFUSAL
 from tests.oracle.nginx_uri import BadRequestError, escaped, normalised
 from tests.oracle.observation import ASPECTS, Difference
 
@@ -40,6 +41,7 @@ def virtual_hosts_of(scene: Scene, port: int) -> list[dict[str, Any]]:
 
 
 HEADERS = frozenset({"request_headers", "response_headers"})
+TOKEN_HEADERS = ("authorization", "x-token")
 COVERED: dict[str, frozenset[str]] = {
     "HDR-VALUE": HEADERS | {"host"},
     "HDR-FORMAT": HEADERS | {"body"},
@@ -51,6 +53,12 @@ COVERED: dict[str, frozenset[str]] = {
     "RT-DECODED": frozenset(ASPECTS),
     "RT-HEADER": frozenset(ASPECTS),
     "HCM-PATH": frozenset(ASPECTS),
+    "AUTH-JWKS": frozenset(ASPECTS),
+    "AUTH-JWT-AUD": frozenset(ASPECTS),
+    "AUTH-JWT-CLAIM": HEADERS,
+    "HF-UNTRANSLATED": HEADERS,
+    "HF-DUP": frozenset(ASPECTS),
+    "HF-RESTRICT": frozenset(ASPECTS),
 }
 """Which aspects a diagnostic accounts for."""
 
@@ -83,6 +91,10 @@ def _points(difference: Difference) -> list[tuple[str, str]]:
 
 def _covers(one: Diagnostic, aspect: str, header: str) -> bool:
     is_collision = one.code == "RT-HEADER" and one.severity == Severity.WARN
+    if one.code == "AUTH-JWT-CLAIM" and header != one.value:
+        return False
+    if one.code == "HF-UNTRANSLATED" and header not in TOKEN_HEADERS:
+        return False
     if is_collision or aspect not in COVERED.get(one.code, frozenset()):
         return False
     mutated = re.search(r"(request|response)_headers_to_add\[([^\]]*)\]", one.path)
@@ -93,7 +105,8 @@ def _covers(one: Diagnostic, aspect: str, header: str) -> bool:
 
 def _is_at(one: Diagnostic, difference: Difference, config_name: str) -> bool:
     if one.type_url == xds.LISTENER:
-        return one.code == "HCM-PATH" and not is_plain(difference.request)
+        is_path = one.code == "HCM-PATH" and not is_plain(difference.request)
+        return is_path or (".http_filters[" in one.path and _is_of_filter(one, difference))
     if one.name != config_name:
         return False
     route = re.search(r"\.routes\[([^\]]*)\]", one.path)
@@ -101,6 +114,17 @@ def _is_at(one: Diagnostic, difference: Difference, config_name: str) -> bool:
         return route[1] in difference.routes
     virtual_host = re.match(r"virtual_hosts\[([^\]]*)\]", one.path)
     return virtual_host is None or any(name.startswith(f"{virtual_host[1]}-r") for name in difference.routes)
+
+
+def _is_of_filter(one: Diagnostic, difference: Difference) -> bool:
+    """Tell whether a filter's diagnostic is about the request: it was blocked for it, or a header is not written."""
+    listener = next(
+        listener["name"]
+        for listener in difference.scene.listeners
+        if listener["address"]["socket_address"]["port_value"] == difference.request.port
+    )
+    is_blocked = difference.apisix.body == f"blocked: {one.code}"
+    return one.name == listener and (is_blocked or one.code in ("AUTH-JWT-CLAIM", "HF-UNTRANSLATED"))
 
 
 def is_plain(request: WireRequest) -> bool:
@@ -191,6 +215,34 @@ def _normal_path(url: str) -> str:
 
 
 LIMITS = (
+    Limit(
+        "4.7",
+        "what a plugin refuses has its own status, words and headers, mutated as answers of the cluster are",
+        lambda d, a, _: (
+            d.apisix.body == REFUSAL
+            and d.envoy.status in (401, 403)
+            and not d.envoy.cluster
+            and a in ("status", "body", "content_type", "response_headers")
+        ),
+    ),
+    Limit(
+        "4.7",
+        "a token that does not begin the header, or ends in something else, is refused",
+        lambda d, *_: (
+            d.apisix.body == REFUSAL
+            and re.match(r".+Bearer ", dict(d.request.headers).get("authorization", "")) is not None
+        ),
+    ),
+    Limit(
+        "4.7",
+        "what a guard refuses has one reason, Envoy's tell more",
+        lambda d, a, _: a == "body" and d.apisix.body == "Jwt verification fails" and d.envoy.status == 401,
+    ),
+    Limit(
+        "5.9",
+        "an empty answer behind a plugin of the access phase has a content type",
+        lambda d, a, _: a == "content_type" and not (d.envoy.content_type or d.envoy.body or d.apisix.body),
+    ),
     Limit(
         "5.8",
         "where a redirect takes off or replaces the port, the host in Location is lower-case, without trailing dot",

@@ -9,7 +9,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import unquote_plus
 
+from tests.oracle.apisix_auth import consumer_restriction, jwt_auth, key_auth, openid_connect
 from tests.oracle.nginx_uri import BadRequestError, escaped, normalised
 from tests.oracle.router import Request, Router, holds, pcre
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 Headers = list[tuple[str, str]]
 _REWRITE, _ACCESS, _RESPONSE = range(3)
 """Phases; the last is of what sees the answer."""
+REFUSAL = "the plugin's own words"
 _TEMPLATE = re.compile(r"(?<!\\)\$(?:\{\s*([^}]+?)\s*\}|([\w.]+))")
 _CAPTURE_REFERENCE = re.compile(r"(?<!\\)\$\{?(\d+)\}?")
 _REPLACEMENT = re.compile(r"\$(?:\$|\{(\d+)\}|(\d+))")
@@ -66,12 +69,13 @@ class Node:
         self._routes = _collection(objects, "routes")
         self._plugin_configs = _collection(objects, "plugin_configs")
         self._upstreams = _collection(objects, "upstreams")
+        self._consumers = _collection(objects, "consumers")
         self._router = Router(self._routes)
 
     def answer(self, wire: WireRequest, origin: Headers) -> Answer:
         """Answer a request; `origin` are the response headers of every upstream."""
         try:
-            exchange = _Exchange(wire)
+            exchange = Exchange(wire, self._consumers)
         except BadRequestError:
             return Answer(400)
         route_id = self._router.find(exchange.routed())
@@ -105,11 +109,13 @@ def _order(item: tuple[str, Any]) -> tuple[int, int]:
     return plugin.phase, -conf.get("_meta", {}).get("priority", plugin.priority)
 
 
-class _Exchange:
+class Exchange:
     """One request on its way: `ctx` of APISIX."""
 
-    def __init__(self, wire: WireRequest) -> None:
+    def __init__(self, wire: WireRequest, consumers: Mapping[str, Any]) -> None:
+        """Start with a request; `consumers` are those of the node, by name."""
         self._wire = wire
+        self.consumers = consumers
         self.headers: Headers = list(wire.headers)
         self.answer = Answer(200)
         self.is_answered = False
@@ -149,12 +155,20 @@ class _Exchange:
         if name == "status":
             return str(self.answer.status)
         if name not in self._variables:
-            assert name.startswith(("http_", "_")), f"variable {name}"
-            value = _joined(self.headers, name.removeprefix("http_")) if name != "_" else None
+            value = self._read(name)
             if value is None:
                 return None
             self._variables[name] = value
         return self._variables[name]
+
+    def _read(self, name: str) -> str | None:
+        kind, _, rest = name.partition("_")
+        if kind == "arg":
+            return _argument(self._wire.target.partition("?")[2], rest)
+        if kind == "cookie":
+            return _cookie(self.headers, rest)
+        assert kind in ("http", "") or name == "consumer_name", f"variable {name}"
+        return _joined(self.headers, rest) if kind == "http" else None
 
     def resolve(self, template: str, escape: Callable[[str], str] = str) -> str:
         """`core.utils.resolve_var`."""
@@ -167,6 +181,34 @@ class _Exchange:
             return escape(value)
 
         return _TEMPLATE.sub(value_of, template)
+
+    def first_header(self, name: str) -> str | None:
+        """`core.request.header`; unlike a variable's, its name is exact."""
+        return next((value for key, value in self.headers if key == name), None)
+
+    def remove_header(self, name: str) -> None:
+        """`core.request.set_header` to nil; it forgets the variable of this very name, with `-` as it stands."""
+        self.headers = [pair for pair in self.headers if pair[0] != name]
+        self._variables.pop(f"http_{name}", None)
+
+    def consumer_of(self, plugin: str, key: str) -> str | None:
+        """Give the consumer with a key; of several the last one wins."""
+        found = [name for name, one in self.consumers.items() if one["plugins"].get(plugin, {}).get("key") == key]
+        assert len(found) < 2, "which of them wins depends on the node"
+        return found[0] if found else None
+
+    def attach(self, consumer: str) -> None:
+        """`attach_consumer`."""
+        self._variables["consumer_name"] = consumer
+        added = ("x-consumer-username", "x-credential-identifier", "x-consumer-custom-id")
+        self.headers = [pair for pair in self.headers if pair[0] not in added]
+        self.headers.append((added[0], consumer))
+        custom_id = self.consumers[consumer].get("labels", {}).get("custom_id")
+        self.headers += [(added[2], custom_id)] if custom_id else []
+
+    def refuse(self, status: int) -> None:
+        """Answer with a plugin's own body, which nothing is compared with."""
+        self.answer.status, self.answer.body, self.is_answered = status, REFUSAL, True
 
     def run(self, name: str, conf: Mapping[str, Any]) -> None:
         """Run a plugin in its phase."""
@@ -306,15 +348,19 @@ class Plugin(NamedTuple):
 
     priority: int
     phase: int
-    run: Callable[[_Exchange, Mapping[str, Any]], None]
+    run: Callable[[Exchange, Mapping[str, Any]], None]
 
 
 PLUGINS = {
-    "fault-injection": Plugin(11000, _REWRITE, _Exchange.inject_fault),
-    "proxy-rewrite": Plugin(1008, _REWRITE, _Exchange.rewrite),
-    "mocking": Plugin(10900, _ACCESS, _Exchange.mock),
-    "traffic-split": Plugin(966, _ACCESS, _Exchange.split),
-    "response-rewrite": Plugin(899, _RESPONSE, _Exchange.rewrite_response),
+    "consumer-restriction": Plugin(2400, _ACCESS, consumer_restriction),
+    "jwt-auth": Plugin(2510, _REWRITE, jwt_auth),
+    "key-auth": Plugin(2500, _REWRITE, key_auth),
+    "openid-connect": Plugin(2599, _REWRITE, openid_connect),
+    "fault-injection": Plugin(11000, _REWRITE, Exchange.inject_fault),
+    "proxy-rewrite": Plugin(1008, _REWRITE, Exchange.rewrite),
+    "mocking": Plugin(10900, _ACCESS, Exchange.mock),
+    "traffic-split": Plugin(966, _ACCESS, Exchange.split),
+    "response-rewrite": Plugin(899, _RESPONSE, Exchange.rewrite_response),
 }
 """Every plugin that translations use has its row here: what the model does not know it must not pass over."""
 
@@ -322,13 +368,30 @@ PLUGINS = {
 class _Variables(dict[str, Any]):
     """Variables that are read when they are asked for, because reading caches them."""
 
-    def __init__(self, exchange: _Exchange) -> None:
+    def __init__(self, exchange: Exchange) -> None:
         super().__init__()
         self._exchange = exchange
 
     def get(self, name: str, default: Any = None) -> Any:
         value = self._exchange.variable(name)
         return default if value is None else value
+
+
+def _argument(query: str, name: str) -> Any:
+    """`arg_NAME`: decoded, the first one; a flag is true."""
+    for piece in query.split("&"):
+        key, mark, value = piece.partition("=")
+        if unquote_plus(key) == name:
+            return unquote_plus(value) if mark else True
+    return None
+
+
+def _cookie(headers: Headers, name: str) -> str | None:
+    for piece in (_joined(headers, "cookie") or "").split(";"):
+        key, mark, value = piece.strip().partition("=")
+        if mark and key == name:
+            return value
+    return None
 
 
 def _joined(headers: Headers, name: str) -> str | None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.oracle.apisix_model import WireRequest
-from tests.oracle.filter_chain import add_filters
+from tests.oracle.filter_chain import add_filters, addressed
 
 CLUSTERS = ("c0", "c1", "c2", "c3")
 SEGMENTS = ("a", "ab", "abc", "b", "v1", "api", "f.g", "A", "x-y", "~u", "a_b")
@@ -85,9 +85,9 @@ class _Generator:
     def scene(self, ports: list[int], request_count: int) -> Scene:
         count = 2 if self._level >= 3 and self._chance(0.3) else 1
         listeners = [self._listener(index, ports[index]) for index in range(count)]
-        for listener in listeners:
-            add_filters(listener, self._level, self._seed)
+        kinds = [kind for listener in listeners for kind in add_filters(listener, self._level, self._seed)]
         requests = [self._request(self._pick(ports[:count])) for _ in range(request_count)]
+        requests = addressed(requests, kinds, self._level, self._seed)
         return Scene(self._level, self._seed, listeners, requests)
 
     def _pick(self, values: Any) -> Any:

@@ -26,6 +26,8 @@ ROUTE = {"uris": ["/a", "/b/*"], "upstream_id": "u"}
 SSL = {"type": "server", "cert": PEM, "key": PEM, "snis": ["a.example"]}
 STREAM = {"server_port": 9000, "upstream_id": "u"}
 SPLIT = {"rules": [{"weighted_upstreams": [{"upstream_id": "u", "weight": 1}]}]}
+NAME = "x_abcdefghijklmnop"
+JWT = {"header": "authorization", "query": "q", "cookie": "c", "key_claim_name": "iss"}
 ABORT = {"abort": {"http_status": 403, "body": ""}}
 
 GOOD: list[tuple[str, dict[str, Any]]] = [
@@ -44,6 +46,11 @@ GOOD: list[tuple[str, dict[str, Any]]] = [
     ("plugin_configs", {"plugins": {"traffic-split": SPLIT}}),
     ("plugin_configs", {"plugins": {"proxy-rewrite": {"headers": {"set": {"x": "y"}, "remove": ["z"]}}}}),
     ("global_rules", {"plugins": {"prometheus": {"prefer_name": True}}}),
+    (
+        "routes",
+        {**ROUTE, "plugins": {"jwt-auth": JWT, "consumer-restriction": {"whitelist": [NAME], "rejected_code": 401}}},
+    ),
+    ("consumers", {"username": NAME, "plugins": {"key-auth": {"key": "k"}}}),
     ("ssls", SSL),
     ("ssls", {**{k: v for k, v in SSL.items() if k != "snis"}, "sni": "*"}),
     ("ssls", {**SSL, "certs": [PEM], "keys": [PEM], "client": {"ca": PEM, "depth": 1}, "ssl_protocols": ["TLSv1.2"]}),
@@ -89,6 +96,10 @@ BAD: list[tuple[str, dict[str, Any]]] = [
         },
     ),
     ("global_rules", {"plugins": {}}),
+    ("routes", {**ROUTE, "plugins": {"jwt-auth": {k: v for k, v in JWT.items() if k != "cookie"}}}),
+    ("routes", {**ROUTE, "plugins": {"consumer-restriction": {"whitelist": [], "rejected_code": 401}}}),
+    ("consumers", {"username": "jack", "plugins": {"key-auth": {"key": "k"}}}),
+    ("consumers", {"username": NAME, "plugins": {"jwt-auth": {"key": "k", "secret": "s", "algorithm": "HS256"}}}),
     ("ssls", {**SSL, "sni": "*"}),
     ("ssls", {**SSL, "snis": ["*"]}),
     ("ssls", {**SSL, "cert": "short"}),

@@ -19,9 +19,13 @@ class Kind(NamedTuple):
         config: gives the configuration in the listener, with its `@type`; None leaves the filter out.
         override: gives what a route, virtual host or route configuration says instead; None for nothing.
         headers: request headers that matter to it, as (name, values).
+        methods: request methods that matter to it.
+        is_once: there is one at most in a listener.
     """
 
     name: str
     config: Callable[[Random], dict[str, Any] | None]
     override: Callable[[Random], dict[str, Any] | None]
     headers: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    methods: tuple[str, ...] = ()
+    is_once: bool = False

@@ -12,7 +12,6 @@ from translators.registry.row import Diagnosed
 
 PACKAGE = "envoy.extensions.filters.http."
 RESTRICTING = (
-    "jwt_authn.v3.JwtAuthentication",
     "ext_authz.v3.ExtAuthz",
     "api_key_auth.v3.ApiKeyAuth",
     "basic_auth.v3.BasicAuth",

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from translators.expr import Expr
     from translators.findings import Findings
     from translators.route_context import RouteContext
+    from translators.verified_token import VerifiedToken
     from translators.where import Where
 
 _COLLIDES = "a header whose name differs by `-` and `_` only counts as well"
@@ -37,6 +38,15 @@ _ADDRESSES = {
     "remote_ip": "remote_addr",
     "source_ip": "remote_addr",
     "destination_ip": "server_addr",
+}
+_JWT_AUTHN = "envoy.filters.http.jwt_authn"
+_ANY_TEXT = {".+": True}
+"""Regexes that every text but the empty one matches."""
+_COMPARISONS: Mapping[str, Callable[[str, str], bool]] = {
+    "exact": str.__eq__,
+    "prefix": str.startswith,
+    "suffix": str.endswith,
+    "contains": str.__contains__,
 }
 _LOST = {
     "metadata": "HF-META",
@@ -50,15 +60,17 @@ _LOST = {
 class RuleReader:
     """Reads permissions and principals of one route."""
 
-    def __init__(self, context: RouteContext, findings: Findings) -> None:
+    def __init__(self, context: RouteContext, findings: Findings, tokens: Mapping[str, VerifiedToken]) -> None:
         """Read for a route.
 
         Args:
             context: what surrounds it.
             findings: receives what cannot be expressed.
+            tokens: what filters in front have verified, by the key of its metadata.
         """
         self._context = context
         self._findings = findings
+        self._tokens = tokens
         self._path = "uri" if context.policy.path_matching == "decoded" else "real_request_uri"
 
     def lost(self, code: str, at: Where) -> Approximation:
@@ -152,6 +164,19 @@ class RuleReader:
             return self.lost("TLS-SAN", at.field("principal_name"))
         return exactly(expr.equals("ssl_client_verify", "SUCCESS"))
 
+    def _metadata(self, matcher: xds.Message, _at: Where) -> Approximation | None:
+        """Translate a test of the issuer of a verified token; other claims are not known to APISIX."""
+        steps = [step.key for step in matcher.path]
+        token = self._tokens.get(steps[0]) if matcher.filter == _JWT_AUTHN and steps[1:] == ["iss"] else None
+        if token is None:
+            return None
+        answers = {_accepts(matcher.value, issuer) for issuer in token.issuers}
+        if None in answers:
+            return None
+        over = token.condition if True in answers else expr.NEVER
+        found = Approximation(token.condition if False not in answers else expr.NEVER, over)
+        return opposite(found) if matcher.invert else found
+
     READS: ClassVar[Mapping[str, Callable[[RuleReader, Any, Where], Approximation | None]]] = {
         "header": _header,
         "url_path": _url_path,
@@ -160,5 +185,25 @@ class RuleReader:
         "destination_port_range": _port_range,
         "requested_server_name": _server_name,
         "authenticated": _authenticated,
+        "metadata": _metadata,
     }
     """By the name of the oneof's field; the others cannot be expressed."""
+
+
+def _accepts(matcher: xds.Message, text: str) -> bool | None:
+    """Tell whether a ValueMatcher accepts a text that is known; None when that cannot be told here."""
+    kind = matcher.WhichOneof("match_pattern")
+    if kind == "present_match":
+        return True if matcher.present_match else None
+    if kind != "string_match":
+        return None
+    string = matcher.string_match
+    pattern = string.WhichOneof("match_pattern")
+    if pattern == "safe_regex":
+        return _ANY_TEXT.get(string.safe_regex.regex) and bool(text)
+    if pattern not in _COMPARISONS:
+        return None
+    wanted = getattr(string, pattern)
+    if string.ignore_case:
+        wanted, text = wanted.lower(), text.lower()
+    return _COMPARISONS[pattern](text, wanted)
