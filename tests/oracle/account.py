@@ -227,6 +227,11 @@ LIMITS = (
     ),
     Limit(
         "4.7",
+        "the realm of a missing token is the URL as it came, in Envoy with the host and path as it has changed them",
+        lambda d, _, h: h == "www-authenticate" and (_strips_host(d) or not is_plain(d.request)),
+    ),
+    Limit(
+        "4.7",
         "a token that does not begin the header, or ends in something else, is refused",
         lambda d, *_: (
             d.apisix.body == REFUSAL

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SEEDS = {1: 10, 2: 16, 3: 14, 4: 6}
-FEWEST_EQUAL = {1: 1.0, 2: 0.8, 3: 0.8, 4: 0.7}
+FEWEST_EQUAL = {1: 1.0, 2: 0.6, 3: 0.6, 4: 0.5}
 """Share of requests with the very same outcome: were everything diagnosed, nothing would be compared."""
 
 
@@ -49,7 +49,7 @@ def test_draws_reach_every_weighted_cluster_and_no_other():
     ports = {1000 + index: name for index, name in enumerate(CLUSTERS)}
     clusters = Upstreams({name: port for port, name in ports.items()}).clusters()
     checked = 0
-    for seed in range(150):
+    for seed in range(400):
         scene = generate(2, seed, [1, 2])
         (port,) = {request.port for request in scene.requests}
         routes = {route["name"]: route for one in virtual_hosts_of(scene, port) for route in one["routes"]}

@@ -24,22 +24,21 @@ def _tokens() -> list[str]:
     bad += [rsa_signer(1).token({"iss": "rsa", **_GOOD}), ec.token({"iss": "rsa", **_GOOD})]
     bad += [rsa.token({"iss": "other", **_GOOD}), rsa.token(dict(_GOOD)), unsigned({"iss": "rsa", **_GOOD})]
     bad += [rsa.token({"iss": "rsa", **_GOOD}, alg=alg) for alg in ("HS256", "none", "ES256", "RS512")]
-    return [*good, *good, *audiences, *bad, "garbage", "a.b.c"]
+    return [*good * 5, *audiences, *bad, "garbage", "a.b.c"]
 
 
 _VALUES = tuple(f"Bearer {token}" for token in _tokens())
 _ODD = ("Basic YTpi", "bearer x", _VALUES[0].lower(), f"Basic x, {_VALUES[0]}", _VALUES[0].removeprefix("Bearer "))
 
 
-def _provider(draw: Random, name: str) -> dict[str, Any]:
-    provider: dict[str, Any] = {"issuer": name, "local_jwks": {"inline_string": _ISSUERS[name].key_set()}}
+def _provider(draw: Random, name: str, common: dict[str, Any]) -> dict[str, Any]:
+    keys = {"inline_string": _ISSUERS[name].key_set()}
+    provider: dict[str, Any] = {"issuer": name, "local_jwks": keys, **common}
     if name == "rsa" and draw.random() < 0.3:
         provider["audiences"] = draw.choice((["shop"], ["http://shop", "other"]))
-    if draw.random() < 0.5:
-        provider["forward"] = True
-    if draw.random() < 0.2:
+    if draw.random() < 0.05:
         provider["require_expiration"] = True
-    if draw.random() < 0.2:
+    if draw.random() < 0.05:
         provider["from_headers"] = [{"name": "x-token", "value_prefix": draw.choice(("", "Bearer "))}]
     if draw.random() < 0.2:
         provider["claim_to_headers"] = [{"header_name": "x-sub", "claim_name": "sub"}]
@@ -57,7 +56,7 @@ def _requirement(draw: Random, depth: int = 2) -> dict[str, Any]:
     members = [_requirement(draw, depth - 1) for _ in range(2)]
     if draw.random() < 0.4:
         members[1] = {"allow_missing": {}}
-    return {draw.choice(("requires_any", "requires_any", "requires_all")): {"requirements": members}}
+    return {("requires_all" if draw.random() < 0.1 else "requires_any"): {"requirements": members}}
 
 
 def _match(draw: Random) -> dict[str, Any]:
@@ -73,9 +72,10 @@ def _config(draw: Random) -> dict[str, Any]:
         rules.insert(0, {"match": _match(draw)})
     if draw.random() < 0.6:
         rules.append({"match": {"prefix": "/"}, "requires": _requirement(draw)})
+    common = {"forward": True} if draw.random() < 0.5 else {}
     config: dict[str, Any] = {
         "@type": f"{PACKAGE}jwt_authn.v3.JwtAuthentication",
-        "providers": {name: _provider(draw, name) for name in _ISSUERS},
+        "providers": {name: _provider(draw, name, common) for name in _ISSUERS},
         "requirement_map": {"named": _requirement(draw)},
         "rules": rules,
     }
