@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _TOKEN = re.compile(r"mfseal1\.[A-Za-z0-9_-]+\.([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]+")
 """A sealed value; its second part is the same whenever the plaintext is."""
+CLIENT_HEADER = "x-consumer-custom-id"
+"""What tells the label `custom_id` of the consumer to plugins behind, and to the upstream."""
 ADDED_HEADERS = ("x-consumer-username",)
 """What APISIX tells the upstream about the consumer and Envoy does not."""
 
@@ -52,14 +54,11 @@ def recognising(plugin: str, conf: dict[str, Any], consumers: Iterable[str], sta
     return {plugin: conf, "consumer-restriction": listed}
 
 
-def consumer_objects(credentials: Mapping[str, Mapping[str, Any]], referring: Iterable[bytes]) -> Iterator[EtcdObject]:
-    """Give the consumers that objects name.
+def consumer_objects(consumers: Mapping[str, Mapping[str, Any]]) -> Iterator[EtcdObject]:
+    """Give consumers; those that no route lists tell a client that is known from one that is not.
 
     Args:
-        credentials: plugins of consumers, by name.
-        referring: values of the objects.
+        consumers: their values without the name, by name.
     """
-    text = b"\n".join(referring) if credentials else b""
-    for name, plugins in sorted(credentials.items()):
-        if f'"{name}"'.encode() in text:
-            yield build_object("consumers", name, {"plugins": dict(plugins), "username": name})
+    for name, value in sorted(consumers.items()):
+        yield build_object("consumers", name, {**value, "username": name})

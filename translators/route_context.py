@@ -23,7 +23,7 @@ class RouteContext:
         virtual_host: the VirtualHost around the route; None for the terminal of a whole scope.
         clusters: known clusters by name, without endpoints.
         policy: what the operator decided.
-        consumers: those that routes of the unit let in, plugins by name; filters add to it.
+        consumers: those that routes of the unit let in, values without their names; filters add to it.
     """
 
     listener: xds.Message

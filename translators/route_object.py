@@ -100,7 +100,7 @@ class RouteObjects:
         configs = [build_object("plugin_configs", key, value) for key, value in self._plugin_configs.items()]
         routes = [build_object("routes", key, value) for key, value in self._routes.items()]
         leads_nowhere = any(_BLACKHOLE in found.value for found in (*configs, *routes))
-        consumers = consumer_objects(self._context.consumers, (found.value for found in (*configs, *routes)))
+        consumers = consumer_objects(self._context.consumers)
         return [*([blackhole()] if leads_nowhere else []), *consumers, *configs, *routes]
 
     def _factor(self) -> None:

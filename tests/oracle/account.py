@@ -156,6 +156,13 @@ def _path(request: WireRequest) -> str:
     return request.target.partition("?")[0]
 
 
+def _has_odd_credential(request: WireRequest) -> bool:
+    """Tell whether Envoy reads a credential where plugins of APISIX read none."""
+    headers = dict(request.headers)
+    is_key_odd = re.fullmatch("(?:Bearer .*)?", headers.get("x-key", "key")) is not None
+    return is_key_odd or re.match(".+Bearer ", headers.get("authorization", "")) is not None
+
+
 def _is_grpc(request: WireRequest) -> bool:
     return re.fullmatch(r"application/grpc(?:\+.*)?", dict(request.headers).get("content-type", "")) is not None
 
@@ -232,11 +239,8 @@ LIMITS = (
     ),
     Limit(
         "4.7",
-        "a token that does not begin the header, or ends in something else, is refused",
-        lambda d, *_: (
-            d.apisix.body == REFUSAL
-            and re.match(r".+Bearer ", dict(d.request.headers).get("authorization", "")) is not None
-        ),
+        "a token that does not begin its header, a key behind `Bearer`, a key in the query beside an empty header",
+        lambda d, *_: d.apisix.body == REFUSAL and _has_odd_credential(d.request),
     ),
     Limit(
         "4.7",

@@ -9,13 +9,13 @@ import random
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from tests.oracle.http_filter import jwt_authn, rbac
+from tests.oracle.http_filter import api_key_auth, jwt_authn, rbac
 
 if TYPE_CHECKING:
     from tests.oracle.apisix_model import WireRequest
     from tests.oracle.http_filter.kind import Kind
 
-KINDS: tuple[Kind, ...] = (rbac.KIND, jwt_authn.KIND)
+KINDS: tuple[Kind, ...] = (rbac.KIND, jwt_authn.KIND, api_key_auth.KIND)
 FEWEST_LEVEL = 2
 _PRESENT = 0.5
 _OVERRIDDEN = 0.25

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from translators.mappings.http_filter import (
+    api_key_auth,
     composite,
     csrf,
     decoration,
@@ -175,7 +176,28 @@ _FILTER_ROWS: tuple[Row, ...] = (
     *_restricting("HF-RESTRICT", "ext_authz.v3.ExtAuthz", unless=ext_authz.asks_nobody),
     *_restricting("HF-RESTRICT", "local_ratelimit.v3.LocalRateLimit", unless=local_ratelimit.limits_nothing),
     *_restricting("HF-RESTRICT", "csrf.v3.CsrfPolicy", unless=csrf.checks_nothing),
-    *_restricting("HF-RESTRICT", "api_key_auth.v3.ApiKeyAuth", "basic_auth.v3.BasicAuth", "oauth2.v3.OAuth2"),
+    Handled(
+        f"{_FILTER}.api_key_auth.v3.ApiKeyAuth",
+        api_key_auth.apply,
+        Fidelity.APPROXIMATED,
+        codes=("HF-DUP", "HF-RESTRICT"),
+    ),
+    Diagnosed(
+        f"{_FILTER}.basic_auth.v3.BasicAuth",
+        "HF-RESTRICT",
+        restricts=True,
+        effect="every route the filter guards answers 403: APISIX wants passwords, the filter has hashes of them",
+        remedy="use api_key_auth or jwt_authn, or check passwords at the service and allow HF-RESTRICT in the policy",
+        unless=is_switched_off,
+    ),
+    Diagnosed(
+        f"{_FILTER}.oauth2.v3.OAuth2",
+        "HF-RESTRICT",
+        restricts=True,
+        effect="every route the filter guards answers 403: APISIX logs in only where the issuer is discovered",
+        remedy="log in at a proxy in front and verify its tokens with jwt_authn, or allow HF-RESTRICT in the policy",
+        unless=is_switched_off,
+    ),
     *_restricting("HF-RESTRICT", "proto_api_scrubber.v3.ProtoApiScrubberConfig"),
     Handled(f"{_FILTER}.ratelimit.v3.RateLimit", ratelimit.apply, Fidelity.NOT_EXPRESSIBLE, codes=("HF-RLS",)),
     *_restricting("HF-CODE", "ext_proc.v3.ExternalProcessor", "dynamic_modules.v3.DynamicModuleFilter"),

@@ -13,7 +13,6 @@ from translators.registry.row import Diagnosed
 PACKAGE = "envoy.extensions.filters.http."
 RESTRICTING = (
     "ext_authz.v3.ExtAuthz",
-    "api_key_auth.v3.ApiKeyAuth",
     "basic_auth.v3.BasicAuth",
     "oauth2.v3.OAuth2",
     "csrf.v3.CsrfPolicy",

@@ -67,8 +67,7 @@ def apply(http_filter: EffectiveFilter, draft: FilterDraft, at: Where, findings:
     for condition, requirement in found:
         if condition != NEVER and not requirement.is_open:
             check.require(condition, requirement, is_only=is_only)
-    if any(requirement != OPEN for _, requirement in found):
-        check.sanitize()
+    check.sanitize()
     if any(requirement == LENIENT for _, requirement in found):
         check.note_lenient()
 
@@ -112,7 +111,7 @@ class _Check:
         for place, (name, conf) in enumerate(reversed(plugins.items())):
             self._draft.add_plugin(name, conf, self._filter.index, place)
         for one in tokens.providers:
-            self._filter.context.consumers[one.consumer] = {"jwt-auth": one.credential}
+            self._filter.context.consumers[one.consumer] = {"plugins": {"jwt-auth": one.credential}}
         self._check_choice(tokens, condition)
         if is_only:
             self._note(tokens, condition, requirement)
@@ -151,13 +150,11 @@ class _Check:
 
     def _check_issuers(self, found: list[Provider]) -> None:
         """Refuse a second key of an issuer: consumers are known by their issuer alone."""
-        known = {one["jwt-auth"]["key"]: name for name, one in self._jwt_consumers()}
+        plugins = {name: one["plugins"] for name, one in self._filter.context.consumers.items()}
+        known = {one["jwt-auth"]["key"]: name for name, one in plugins.items() if "jwt-auth" in one}
         for one in found:
             if known.setdefault(one.issuer, one.consumer) != one.consumer:
                 raise ProviderError("AUTH-JWKS", "providers", one.issuer, "give an issuer the same key everywhere")
-
-    def _jwt_consumers(self) -> list[tuple[str, dict[str, Any]]]:
-        return [(name, one) for name, one in self._filter.context.consumers.items() if "jwt-auth" in one]
 
     def _plugins(self, tokens: _Tokens, condition: Expr, requirement: Requirement) -> dict[str, dict[str, Any]]:
         first = tokens.providers[0]
@@ -190,15 +187,16 @@ class _Check:
             self._draft.tokens[key] = VerifiedToken(all_of((condition, has_token)), issuers)
 
     def sanitize(self) -> None:
-        """Remove what clients must not say for themselves, and what APISIX would tell the upstream."""
+        """Remove what clients must not say for themselves, whatever is required, and what APISIX tells the upstream."""
         providers = self._filter.config.providers if self._filter.config is not None else {}
-        removed: dict[str, None] = dict.fromkeys(ADDED_HEADERS)
+        removed: dict[str, None] = dict.fromkeys(ADDED_HEADERS if "jwt-auth" in self._draft.plugins else ())
         for name in sorted(providers):
             for written in _written(providers[name]):
                 place = self._at.item("providers", name).item("claim_to_headers", written)
                 self._findings.report("AUTH-JWT-CLAIM", place, value=written, effect=_WRITTEN_EFFECT)
                 removed[written] = None
-        self._draft.request.append(Step(removed=tuple(removed)))
+        if removed:
+            self._draft.request.append(Step(removed=tuple(removed)))
 
     def note_lenient(self) -> None:
         """Tell that nobody looks at tokens that nobody is refused for."""

@@ -308,6 +308,12 @@ def test_headers_that_envoy_writes_are_not_the_clients():
     ]
 
 
+def test_headers_that_envoy_writes_go_where_nothing_is_required_too():
+    claims = [{"header_name": "X-Sub", "claim_name": "sub"}]
+    found = served(JWT, {"providers": {"p": provider(claim_to_headers=claims)}})
+    assert found.ask(headers={"x-sub": "me", "x": "1"}).request_headers == [("x", "1")]
+
+
 def test_a_route_chosen_by_a_claim_is_closed():
     claims = [{"header_name": "x-role", "claim_name": "role"}]
     routes = [{**TO_BACKEND, "match": {"prefix": "/", "headers": [{"name": "x-role", "exact_match": "admin"}]}}]

@@ -49,7 +49,6 @@ def guarded(type_name: str, config: dict[str, Any], route: dict[str, Any] | None
         (".local_ratelimit.v3.LocalRateLimit", LIMIT, packed(".local_ratelimit.v3.LocalRateLimit"), None),
         (".csrf.v3.CsrfPolicy", {"filter_enabled": FULL}, None, 403),
         (".csrf.v3.CsrfPolicy", {"filter_enabled": NONE, "shadow_enabled": FULL}, None, None),
-        (".api_key_auth.v3.ApiKeyAuth", {}, None, 403),
         (".basic_auth.v3.BasicAuth", {}, None, 403),
         (".oauth2.v3.OAuth2", {}, None, 403),
         (".ext_proc.v3.ExternalProcessor", {}, None, 503),
