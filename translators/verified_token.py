@@ -14,7 +14,9 @@ class VerifiedToken(NamedTuple):
     Attributes:
         condition: holds for requests with such a token, of those that the filter lets pass.
         issuers: whose tokens these can be.
+        has_subject: they all have a `sub` that is not empty.
     """
 
     condition: Expr
     issuers: frozenset[str]
+    has_subject: bool = False

@@ -59,6 +59,7 @@ COVERED: dict[str, frozenset[str]] = {
     "HF-UNTRANSLATED": HEADERS,
     "HF-DUP": frozenset(ASPECTS),
     "HF-RESTRICT": frozenset(ASPECTS),
+    "HF-META": frozenset(ASPECTS),
 }
 """Which aspects a diagnostic accounts for."""
 
@@ -123,8 +124,12 @@ def _is_of_filter(one: Diagnostic, difference: Difference) -> bool:
         for listener in difference.scene.listeners
         if listener["address"]["socket_address"]["port_value"] == difference.request.port
     )
-    is_blocked = difference.apisix.body == f"blocked: {one.code}"
+    is_blocked = difference.apisix.body == f"blocked: {one.code}" or (one.code == "HF-META" and _denies(difference))
     return one.name == listener and (is_blocked or one.code in ("AUTH-JWT-CLAIM", "HF-UNTRANSLATED"))
+
+
+def _denies(difference: Difference) -> bool:
+    return (difference.apisix.status, difference.apisix.body) == (403, "RBAC: access denied")
 
 
 def is_plain(request: WireRequest) -> bool:

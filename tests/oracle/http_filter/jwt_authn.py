@@ -72,7 +72,7 @@ def _config(draw: Random) -> dict[str, Any]:
         rules.insert(0, {"match": _match(draw)})
     if draw.random() < 0.6:
         rules.append({"match": {"prefix": "/"}, "requires": _requirement(draw)})
-    common = {"forward": True} if draw.random() < 0.5 else {}
+    common = {"payload_in_metadata": "payload", **({"forward": True} if draw.random() < 0.5 else {})}
     config: dict[str, Any] = {
         "@type": f"{PACKAGE}jwt_authn.v3.JwtAuthentication",
         "providers": {name: _provider(draw, name, common) for name in _ISSUERS},

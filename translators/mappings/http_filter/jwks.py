@@ -59,6 +59,8 @@ def read_key(text: str) -> VerificationKey:
     Raises:
         KeySetError: it cannot be read, or has no key, several keys, or one of a kind that APISIX cannot verify with.
     """
+    if text.startswith("mfseal1."):
+        raise KeySetError("a key that could sign, too; use RSA, EC or Ed25519, the public part alone")
     try:
         keys = orjson.loads(text)["keys"]
     except _UNREADABLE:

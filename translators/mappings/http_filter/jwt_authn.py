@@ -8,6 +8,7 @@ Differs: see jwt_provider.py, jwks.py and jwt_requirement.py for what is verifie
     rules want several, requests of the others are refused. An issuer has one key in a node: of two listeners whose
     providers name one issuer with different keys, one refuses all tokens. claim_to_headers and forward_payload_header
     are removed from requests and not written; routes that match on such a header after clear_route_cache are refused.
+    Where RBAC asks whether there is a subject, tokens without one are refused, if that can be told.
 Diagnostics: AUTH-JWKS, AUTH-JWT-AUD, AUTH-JWT-CLAIM, HF-DUP, HF-RESTRICT, RT-HEADER, RT-REGEX.
 See: mapping.md section 4.7.
 """
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     from translators.where import Where
 
 _TYPE = "/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication"
+_RBAC = "/envoy.extensions.filters.http.rbac.v3.RBAC"
+_NAMESPACE, _SUBJECT = b"envoy.filters.http.jwt_authn", b"\x0a\x03sub"
+"""How a matcher of metadata names the claim, as the wire has it."""
 _UNAUTHORIZED = 401
 _REALM = {
     "Content-Type": "text/plain",
@@ -78,6 +82,12 @@ def _is_alone(hcm: xds.Message) -> bool:
     return len([one for one in types if one.endswith(_TYPE)]) == 1 and len(types) == len(hcm.http_filters)
 
 
+def _asks_for_subject(hcm: xds.Message) -> bool:
+    """Tell whether RBAC may ask for the subject of tokens: that there is one is then verified where it can be."""
+    rules = [one.typed_config.value for one in hcm.http_filters if one.typed_config.type_url.endswith(_RBAC)]
+    return any(_NAMESPACE in one and _SUBJECT in one for one in rules)
+
+
 class _Check:
     """Puts one requirement in front of a route."""
 
@@ -86,6 +96,7 @@ class _Check:
         self._draft = draft
         self._at = at
         self._findings = findings
+        self._prefers_subject = _asks_for_subject(http_filter.context.hcm)
 
     def require(self, condition: Expr, requirement: Requirement, *, is_only: bool) -> None:
         """Refuse requests that meet the condition and not the requirement.
@@ -127,11 +138,12 @@ class _Check:
             ProviderError: one of them, or all of them together, cannot be verified.
         """
         config, found, messages = self._filter.config, [], []
+        is_alone = len(requirement.providers) == 1
         for name, audiences in requirement.providers:
             if config is None or name not in config.providers:
                 raise ProviderError("HF-RESTRICT", "providers", name, "define the provider")
             messages.append(config.providers[name])
-            found.append(self._read_one(config.providers[name], name, audiences))
+            found.append(self._read_one(config.providers[name], name, audiences, is_alone=is_alone))
         if not found:
             raise ProviderError("HF-RESTRICT", "providers", "no provider", "define a provider")
         if len({one.sources for one in found}) > 1:
@@ -141,9 +153,11 @@ class _Check:
         self._check_issuers(found)
         return _Tokens(tuple(found), tuple(messages))
 
-    def _read_one(self, provider: xds.Message, name: str, audiences: tuple[str, ...] | None) -> Provider:
+    def _read_one(
+        self, provider: xds.Message, name: str, audiences: tuple[str, ...] | None, *, is_alone: bool
+    ) -> Provider:
         try:
-            return read_provider(provider, audiences)
+            return read_provider(provider, audiences, prefers_subject=self._prefers_subject and is_alone)
         except ProviderError as error:
             field = f"providers[{name}].{error.field}"
             raise ProviderError(error.code, field, str(error), error.remedy) from None
@@ -184,7 +198,8 @@ class _Check:
         if len(keys) == 1 and (key := keys.pop()):
             has_token = tokens.providers[0].sources.has_token() if requirement.allows_missing else ALWAYS
             issuers = frozenset(one.issuer for one in tokens.providers)
-            self._draft.tokens[key] = VerifiedToken(all_of((condition, has_token)), issuers)
+            has_subject = all(one.has_subject for one in tokens.providers)
+            self._draft.tokens[key] = VerifiedToken(all_of((condition, has_token)), issuers, has_subject)
 
     def sanitize(self) -> None:
         """Remove what clients must not say for themselves, whatever is required, and what APISIX tells the upstream."""

@@ -5,7 +5,8 @@ Fidelity: A.
 Differs: APISIX verifies tokens of an issuer with one key and one algorithm, taken from one header, parameter or cookie.
     jwt-auth checks the signature, `exp` and `nbf` (a second more strictly; `exp` 0 has expired), not the audience;
     openid-connect checks the issuer, audience and presence of `exp`, but no `nbf`, and takes RS256 and RS512 from
-    `Authorization: Bearer` only: where an audience is wanted, both run. Neither compares the `kid` of a token.
+    `Authorization: Bearer` only: where an audience is wanted, both run. Neither compares the `kid` of a token. That
+    claim_schema holds for bearer tokens is so since APISIX 3.18.
     Tokens in parameters are refused unless `forward` is set, for APISIX cannot cut them out of the path as it came.
 Diagnostics: AUTH-JWKS, AUTH-JWT-AUD, HF-RESTRICT.
 See: mapping.md sections 4.7 and 6.6.
@@ -38,6 +39,8 @@ _UNUSED = "x" + hash80("jwt-auth", "no token is here")
 _OIDC_ALGORITHMS = ("RS256", "RS512")
 _NO_PATH = "-"
 """A logout_path that is no request URI: openid-connect would ask the issuer there."""
+_SUBJECT = {"type": "string", "minLength": 1, "not": {"pattern": "\\n"}}
+"""What the regex `.+` matches in full."""
 _INEXPRESSIBLE = ("subjects", "max_lifetime")
 
 
@@ -117,6 +120,7 @@ class Provider(NamedTuple):
         sources: where it is.
         audiences: one of these must be in `aud`; empty = not looked at.
         needs_expiry: it must have `exp`.
+        has_subject: it must have a `sub`, which Envoy does not ask for: for filters behind that do.
     """
 
     issuer: str
@@ -125,6 +129,7 @@ class Provider(NamedTuple):
     sources: Sources
     audiences: tuple[str, ...]
     needs_expiry: bool
+    has_subject: bool = False
 
     @property
     def credential(self) -> dict[str, Any]:
@@ -144,21 +149,23 @@ class Provider(NamedTuple):
     @property
     def needs_claims(self) -> bool:
         """Whether openid-connect has to look at claims."""
-        return bool(self.audiences) or self.needs_expiry
+        return bool(self.audiences) or self.needs_expiry or self.has_subject
 
     def claims_plugin(self) -> dict[str, Any]:
         """Give the configuration of openid-connect."""
-        schema: dict[str, Any] = {"type": "object"}
-        required = [*(["aud"] if self.audiences else []), *(["exp"] if self.needs_expiry else [])]
+        wanted = {"aud": bool(self.audiences), "exp": self.needs_expiry, "sub": self.has_subject}
+        properties: dict[str, Any] = {"sub": _SUBJECT} if self.has_subject else {}
         if self.audiences:
             accepted = {"enum": sorted({spelling for name in self.audiences for spelling in _spellings(name)})}
             listed = {"type": "array", "not": {"items": {"not": accepted}}}
-            schema["properties"] = {"aud": {"anyOf": [{"type": "string", **accepted}, listed]}}
+            properties["aud"] = {"anyOf": [{"type": "string", **accepted}, listed]}
+        required = [name for name, is_wanted in wanted.items() if is_wanted]
+        schema = {"type": "object", "properties": properties, "required": required}
         return {
             "accept_none_alg": False,
             "accept_unsupported_alg": False,
             "bearer_only": True,
-            "claim_schema": {**schema, "required": required},
+            "claim_schema": schema,
             "claim_validator": {"issuer": {"valid_issuers": [self.issuer]}},
             "client_id": "xds",
             "discovery": "https://127.0.0.1/unused",
@@ -173,12 +180,13 @@ class Provider(NamedTuple):
         }
 
 
-def read_provider(provider: xds.Message, audiences: Sequence[str] | None) -> Provider:
+def read_provider(provider: xds.Message, audiences: Sequence[str] | None, *, prefers_subject: bool = False) -> Provider:
     """Read a JwtProvider.
 
     Args:
         provider: the message.
         audiences: instead of its own; None = its own.
+        prefers_subject: refuse tokens without `sub` where that can be told.
 
     Raises:
         ProviderError: tokens cannot be verified as Envoy does.
@@ -198,7 +206,14 @@ def read_provider(provider: xds.Message, audiences: Sequence[str] | None) -> Pro
         audiences=wanted,
         needs_expiry=provider.require_expiration,
     )
-    return _claims_checked(found) if found.needs_claims else found
+    if found.needs_claims:
+        found = _claims_checked(found)
+    if not prefers_subject:
+        return found
+    try:
+        return _claims_checked(found)._replace(has_subject=True)
+    except ProviderError:
+        return found
 
 
 def _read_key(provider: xds.Message) -> VerificationKey:

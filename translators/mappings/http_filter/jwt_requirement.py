@@ -166,10 +166,11 @@ def _any_of(requirement: xds.Message, members: list[Requirement]) -> Requirement
 
 
 def _all_of(members: list[Requirement]) -> Requirement:
+    """Join what is all needed: one thing, for of two even the same one is not there twice (Envoy takes it away)."""
     needed = [member for member in members if not member.is_open]
     if not needed:
         return LENIENT
-    return needed[0] if len(set(needed)) == 1 else UNKNOWN
+    return needed[0] if len(needed) == 1 else UNKNOWN
 
 
 def _path_of(match: xds.Message) -> tuple[str, str]:

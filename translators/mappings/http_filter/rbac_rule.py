@@ -2,7 +2,8 @@
 
 Target: expressions.
 Fidelity: E.
-Differs: metadata, filter state and the names in client certificates are not known to APISIX.
+Differs: metadata, filter state and the names in client certificates are not known to APISIX; of a token that jwt_authn
+    verifies on the route it is known that it was verified, its issuer, and on demand that it has a subject.
 Diagnostics: HF-META, TLS-SAN, HF-RESTRICT, RT-HEADER, RT-REGEX.
 See: mapping.md sections 4.7 and 6.6.
 """
@@ -40,8 +41,8 @@ _ADDRESSES = {
     "destination_ip": "server_addr",
 }
 _JWT_AUTHN = "envoy.filters.http.jwt_authn"
-_ANY_TEXT = {".+": True}
-"""Regexes that every text but the empty one matches."""
+_ANYBODY = None
+"""A subject that is not empty."""
 _COMPARISONS: Mapping[str, Callable[[str, str], bool]] = {
     "exact": str.__eq__,
     "prefix": str.startswith,
@@ -165,16 +166,21 @@ class RuleReader:
         return exactly(expr.equals("ssl_client_verify", "SUCCESS"))
 
     def _metadata(self, matcher: xds.Message, _at: Where) -> Approximation | None:
-        """Translate a test of the issuer of a verified token; other claims are not known to APISIX."""
-        steps = [step.key for step in matcher.path]
-        token = self._tokens.get(steps[0]) if matcher.filter == _JWT_AUTHN and steps[1:] == ["iss"] else None
+        """Translate a test of what is known of a verified token: its issuer, and that it has a subject."""
+        key, claim = next((step.key for step in matcher.path), ""), [step.key for step in matcher.path[1:]]
+        token = self._tokens.get(key) if matcher.filter == _JWT_AUTHN else None
         if token is None:
             return None
-        answers = {_accepts(matcher.value, issuer) for issuer in token.issuers}
+        if claim == ["sub"]:
+            is_known = token.has_subject and _accepts(matcher.value, _ANYBODY)
+            answers = {True if is_known else None}
+        else:
+            answers = {_accepts(matcher.value, issuer) for issuer in token.issuers} if claim == ["iss"] else {None}
         if None in answers:
             return None
+        under = token.condition if answers == {True} else expr.NEVER
         over = token.condition if True in answers else expr.NEVER
-        found = Approximation(token.condition if False not in answers else expr.NEVER, over)
+        found = Approximation(under, over)
         return opposite(found) if matcher.invert else found
 
     READS: ClassVar[Mapping[str, Callable[[RuleReader, Any, Where], Approximation | None]]] = {
@@ -190,8 +196,13 @@ class RuleReader:
     """By the name of the oneof's field; the others cannot be expressed."""
 
 
-def _accepts(matcher: xds.Message, text: str) -> bool | None:
-    """Tell whether a ValueMatcher accepts a text that is known; None when that cannot be told here."""
+def _accepts(matcher: xds.Message, text: str | None) -> bool | None:
+    """Tell whether a ValueMatcher accepts a text; None when that cannot be told here.
+
+    Args:
+        matcher: envoy.type.matcher.v3.ValueMatcher.
+        text: what is matched; None = any text that is not empty and has no line break.
+    """
     kind = matcher.WhichOneof("match_pattern")
     if kind == "present_match":
         return True if matcher.present_match else None
@@ -200,8 +211,8 @@ def _accepts(matcher: xds.Message, text: str) -> bool | None:
     string = matcher.string_match
     pattern = string.WhichOneof("match_pattern")
     if pattern == "safe_regex":
-        return _ANY_TEXT.get(string.safe_regex.regex) and bool(text)
-    if pattern not in _COMPARISONS:
+        return True if string.safe_regex.regex == ".+" and text != "" else None
+    if text is None or pattern not in _COMPARISONS:
         return None
     wanted = getattr(string, pattern)
     if string.ignore_case:

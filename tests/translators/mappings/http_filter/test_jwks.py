@@ -30,6 +30,7 @@ def test_a_key_says_what_it_verifies(algorithm: str):
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
+        ("mfseal1.a.b.c", "a key that could sign, too; use RSA, EC or Ed25519, the public part alone"),
         ("no json", "the key set is not JSON with `keys`"),
         ("[]", "the key set is not JSON with `keys`"),
         ("{}", "the key set is not JSON with `keys`"),

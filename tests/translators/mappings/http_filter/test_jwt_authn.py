@@ -228,6 +228,7 @@ def test_a_route_lets_in_nobody_but_those_of_its_issuer():
     ("requires", "fields", "codes"),
     [
         ({"requires_all": {"requirements": [{"provider_name": "p"}, {"provider_name": "q"}]}}, {}, ["HF-RESTRICT"]),
+        ({"requires_all": {"requirements": [{"provider_name": "p"}, {"provider_name": "p"}]}}, {}, ["HF-RESTRICT"]),
         (ONE_OF_TWO, {"forward": True}, ["HF-RESTRICT"]),
         (ONE_OF_TWO, {"issuer": "rsa"}, ["AUTH-JWKS"]),
         (ONE_OF_TWO, {"audiences": ["a"]}, ["AUTH-JWT-AUD"]),
