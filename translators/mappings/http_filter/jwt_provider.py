@@ -15,8 +15,10 @@ See: mapping.md sections 4.7 and 6.6.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from schemas import xds
 from translators.consumer import consumer_name
 from translators.expr import all_of, any_of, contains, matches, present
 from translators.ids import hash80
@@ -25,9 +27,9 @@ from translators.mappings.http_filter.jwks import KeySetError, VerificationKey, 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from schemas import xds
     from translators.expr import Expr
 
+PROVIDER = "envoy.extensions.filters.http.jwt_authn.v3.JwtProvider"
 _DEFAULT_LEEWAY_S = 60
 _NAME = re.compile(r"[A-Za-z0-9_-]+\Z")
 _BEARER = "authorization"
@@ -144,7 +146,7 @@ class Provider(NamedTuple):
     @property
     def consumer(self) -> str:
         """The consumer's name."""
-        return consumer_name("jwt-auth", self.credential)
+        return _consumer_of(self)
 
     @property
     def needs_claims(self) -> bool:
@@ -191,6 +193,19 @@ def read_provider(provider: xds.Message, audiences: Sequence[str] | None, *, pre
     Raises:
         ProviderError: tokens cannot be verified as Envoy does.
     """
+    own = None if audiences is None else tuple(audiences)
+    return _read_provider(provider.SerializeToString(deterministic=True), own, prefers_subject=prefers_subject)
+
+
+@lru_cache(maxsize=1024)
+def _consumer_of(provider: Provider) -> str:
+    return consumer_name("jwt-auth", provider.credential)
+
+
+@lru_cache(maxsize=1024)
+def _read_provider(body: bytes, audiences: tuple[str, ...] | None, *, prefers_subject: bool) -> Provider:
+    """Read once what stands in front of every route."""
+    provider = xds.parse(PROVIDER, body)
     for field in _INEXPRESSIBLE:
         if provider.HasField(field):
             raise ProviderError("HF-RESTRICT", field, f"{field} of tokens cannot be verified", "verify it elsewhere")

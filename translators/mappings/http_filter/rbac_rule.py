@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from schemas import xds
 from schemas.records import Severity
 from translators import expr
-from translators.approximation import HOLDS, OPENED, UNKNOWN, Approximation, both, either, exactly, opposite
+from translators.approximation import FAILS, HOLDS, OPENED, UNKNOWN, Approximation, both, either, exactly, opposite
 from translators.chain_match import ORIGINAL_DST
 from translators.mappings.match.headers import header_condition, may_collide
 from translators.mappings.match.path_match_policy import URI_TEMPLATE, template_regex
@@ -171,16 +171,14 @@ class RuleReader:
         token = self._tokens.get(key) if matcher.filter == _JWT_AUTHN else None
         if token is None:
             return None
-        if claim == ["sub"]:
-            is_known = token.has_subject and _accepts(matcher.value, _ANYBODY)
-            answers = {True if is_known else None}
-        else:
-            answers = {_accepts(matcher.value, issuer) for issuer in token.issuers} if claim == ["iss"] else {None}
-        if None in answers:
+        answers: set[bool | None] = {None}
+        if claim == ["iss"]:
+            answers = {_accepts(matcher.value, issuer) for issuer in token.issuers}
+        elif claim == ["sub"] and token.has_subject:
+            answers = {_accepts(matcher.value, _ANYBODY)}
+        if None in answers or len(answers) > 1:
             return None
-        under = token.condition if answers == {True} else expr.NEVER
-        over = token.condition if True in answers else expr.NEVER
-        found = Approximation(under, over)
+        found = exactly(token.condition) if answers == {True} else FAILS
         return opposite(found) if matcher.invert else found
 
     READS: ClassVar[Mapping[str, Callable[[RuleReader, Any, Where], Approximation | None]]] = {

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.oracle.router import Request, holds
-from tests.oracle.token import FAR_AWAY, rsa_signer
+from tests.oracle.token import FAR_AWAY, ec_signer, rsa_signer
 from tests.translators.route_parts import Outcome, forwarded, http_filter, packed, route_outcome
 from tests.translators.served import Served, served
 
@@ -254,6 +254,17 @@ def test_other_claims_are_not_known(principal, action):
     found = verified(principal, action)
     assert set(statuses(found)) <= {401, 403}
     assert found.codes == ["HF-META"]
+
+
+@pytest.mark.parametrize(("value", "codes"), [("rsa", ["HF-META"]), ("x", []), ("", ["HF-META"])])
+def test_of_several_issuers_what_holds_for_all_is_known(value: str, codes: list[str]):
+    other = {"issuer": "ec", "local_jwks": {"inline_string": ec_signer().key_set()}, "forward": True}
+    mine = {"issuer": "rsa", "local_jwks": {"inline_string": SIGNER.key_set()}, "forward": True}
+    providers = {name: {**one, "payload_in_metadata": "payload"} for name, one in (("p", mine), ("q", other))}
+    alternatives = {"requirements": [{"provider_name": "p"}, {"provider_name": "q"}]}
+    rules = [{"match": {"prefix": "/"}, "requires": {"requires_any": alternatives}}]
+    principal = claim("iss", {"string_match": {"exact": value} if value else {"safe_regex": {"regex": "r.*"}}})
+    assert verified(principal, "DENY", more={"providers": providers, "rules": rules}).codes == codes
 
 
 @pytest.mark.parametrize("action", ["ALLOW", "DENY"])
