@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import unquote_plus
 
 from tests.oracle.apisix_auth import consumer_restriction, jwt_auth, key_auth, openid_connect
 from tests.oracle.nginx_uri import BadRequestError, escaped, normalised
+from tests.oracle.nginx_variable import argument, cookie, joined
 from tests.oracle.router import Request, Router, holds, pcre
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ class Exchange:
     def variable(self, name: str) -> str | None:
         """Give a variable; header variables are cached at their first read."""
         if name.startswith("sent_http_"):
-            return _joined(self.answer.headers, name.removeprefix("sent_http_"))
+            return joined(self.answer.headers, name.removeprefix("sent_http_"))
         if name == "status":
             return str(self.answer.status)
         if name not in self._variables:
@@ -164,11 +164,11 @@ class Exchange:
     def _read(self, name: str) -> str | None:
         kind, _, rest = name.partition("_")
         if kind == "arg":
-            return _argument(self._wire.target.partition("?")[2], rest)
+            return argument(self._wire.target.partition("?")[2], rest)
         if kind == "cookie":
-            return _cookie(self.headers, rest)
+            return cookie(self.headers, rest)
         assert kind in ("http", "") or name == "consumer_name", f"variable {name}"
-        return _joined(self.headers, rest) if kind == "http" else None
+        return joined(self.headers, rest) if kind == "http" else None
 
     def resolve(self, template: str, escape: Callable[[str], str] = str) -> str:
         """`core.utils.resolve_var`."""
@@ -375,29 +375,6 @@ class _Variables(dict[str, Any]):
     def get(self, name: str, default: Any = None) -> Any:
         value = self._exchange.variable(name)
         return default if value is None else value
-
-
-def _argument(query: str, name: str) -> Any:
-    """`arg_NAME`: decoded, the first one; a flag is true."""
-    for piece in query.split("&"):
-        key, mark, value = piece.partition("=")
-        if unquote_plus(key) == name:
-            return unquote_plus(value) if mark else True
-    return None
-
-
-def _cookie(headers: Headers, name: str) -> str | None:
-    for piece in (_joined(headers, "cookie") or "").split(";"):
-        key, mark, value = piece.strip().partition("=")
-        if mark and key == name:
-            return value
-    return None
-
-
-def _joined(headers: Headers, name: str) -> str | None:
-    """Repeated headers are one value to nginx; `-` and `_` are one to its variables."""
-    values = [value for key, value in headers if key.replace("-", "_") == name]
-    return ", ".join(values) if values else None
 
 
 def _group(found: re.Match[str], index: int) -> str:

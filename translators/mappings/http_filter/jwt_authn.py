@@ -21,8 +21,9 @@ from translators.block import FORBIDDEN, abort, denial
 from translators.consumer import ADDED_HEADERS, recognising
 from translators.expr import ALWAYS, NEVER, all_of, conjuncts, negate
 from translators.header_step import Step
-from translators.mappings.http_filter.jwt_provider import Provider, ProviderError, read_provider
+from translators.mappings.http_filter.jwt_provider import Provider, read_provider
 from translators.mappings.http_filter.jwt_requirement import LENIENT, OPEN, requirements
+from translators.mappings.http_filter.jwt_source import ProviderError
 from translators.mappings.http_filter.switch import has_unknown_fields, is_switched_off
 from translators.verified_token import VerifiedToken
 
