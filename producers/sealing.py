@@ -1,6 +1,7 @@
 """Which fields of a message are sealed: those that the protos mark as sensitive (architecture.md law 9).
 
 The walk follows the descriptors and looks into every Any, so a filter that gains a password field needs no code here.
+Key sets that verify tokens are public and stay readable, unless they hold a secret key.
 """
 
 from __future__ import annotations
@@ -8,6 +9,8 @@ from __future__ import annotations
 import re
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeAlias
+
+import orjson
 
 from producers.traversal import ANY, children
 from schemas import xds
@@ -24,6 +27,9 @@ TOKEN = re.compile(rb"mfseal1\.[A-Za-z0-9_-]{1,64}\.[A-Za-z0-9_-]{1,64}\.[A-Za-z
 """A sealed value, as pipeline/seal.py writes it."""
 PUBLIC_FIELDS = {"envoy.extensions.filters.http.api_key_auth.v3.Credential": frozenset({"client"})}
 """Names inside messages that are sensitive as a whole."""
+JWT_PROVIDER = "envoy.extensions.filters.http.jwt_authn.v3.JwtProvider"
+SECRET_MEMBERS = frozenset({"k", "d", "p", "q", "dp", "dq", "qi", "oth"})
+"""Members of a JSON Web Key that are the key of a MAC or a part of a private key (RFC 7518, section 6)."""
 
 
 def seal_message(message: xds.Message, seal: Seal) -> None:
@@ -39,6 +45,8 @@ def seal_message(message: xds.Message, seal: Seal) -> None:
             seal_message(inner, seal)
             message.value = inner.SerializeToString(deterministic=True)
         return
+    if message.DESCRIPTOR.full_name == JWT_PROVIDER and _has_secret_key(message.local_jwks):
+        _seal_data_source(message.local_jwks, seal)
     sensitive = xds.sensitive_fields(message.DESCRIPTOR.full_name)
     for field, value in message.ListFields():
         if field.name in sensitive:
@@ -90,6 +98,18 @@ def _seal_data_source(source: xds.Message, seal: Seal) -> None:
         source.inline_string = _token(source.inline_bytes, seal, kind=str)
     elif specifier == "inline_string":
         source.inline_string = _token(source.inline_string, seal)
+
+
+def _has_secret_key(source: xds.Message) -> bool:
+    """Tell whether a key set holds more than public keys; one that cannot be read counts as one that does."""
+    specifier = source.WhichOneof("specifier")
+    if specifier not in ("inline_bytes", "inline_string"):
+        return False
+    try:
+        keys = orjson.loads(getattr(source, specifier))["keys"]
+        return any(not SECRET_MEMBERS.isdisjoint(key) for key in keys)
+    except (ValueError, KeyError, TypeError):
+        return True
 
 
 def _token(value: Any, seal: Seal, kind: type | None = None) -> Any:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from translators.expr import Expr
     from translators.findings import Findings
     from translators.header_step import Step
+    from translators.verified_token import VerifiedToken
     from translators.where import Where
 
 _FORBIDDING = frozenset({"HF-RESTRICT", "AUTH-JWT-AUD", "AUTH-JWKS"})
@@ -80,6 +81,7 @@ class FilterDraft:
         response: mutations of the response, in the order of the filters; Envoy runs them backwards.
         draw_count: how many groups of digits of the request id are used up by draws of filters.
         shared_draw_count: the same of draws that other routes have to take too.
+        tokens: by the key of the metadata their payload goes to in Envoy: when the route has verified a token.
         conditional: mutations of the responses to some requests; see `variants`.
         condition: of the route itself, beyond its match.
         readings: headers of the request that plugins look at or set.
@@ -92,6 +94,7 @@ class FilterDraft:
     response: list[list[Step]] = field(default_factory=list)
     draw_count: int = 0
     shared_draw_count: int = 0
+    tokens: dict[str, VerifiedToken] = field(default_factory=dict)
     conditional: Conditional | None = None
     condition: Expr = ALWAYS
     is_closed: bool = False
@@ -156,13 +159,14 @@ class FilterDraft:
         self.guards.append(Guard(unique, conditions, plugins, status, is_restricting, is_early, takes_levels))
         self.is_closed = required == ALWAYS
 
-    def add_plugin(self, name: str, conf: dict[str, Any], index: int) -> bool:
+    def add_plugin(self, name: str, conf: dict[str, Any], index: int, place: int = 0) -> bool:
         """Add a plugin to the route.
 
         Args:
             name: of the plugin.
             conf: its configuration; `_meta.filter` may say when it runs.
             index: of the filter in the connection manager.
+            place: among several plugins of the filter, 0..9; the one with the highest place runs first.
 
         Returns:
             False when another filter has the plugin already: a route has one of each name, so the caller reports
@@ -170,7 +174,7 @@ class FilterDraft:
         """
         if name in self.plugins:
             return False
-        meta = {"priority": priority_of(index), **conf.get("_meta", {})}
+        meta = {"priority": priority_of(index) + place, **conf.get("_meta", {})}
         self.plugins[name] = {**conf, "_meta": meta}
         return True
 

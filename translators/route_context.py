@@ -31,6 +31,7 @@ class RouteContext:
         is_last: the routes are for requests of no scope, of a chain that has scopes.
         connection: what the connection manager does to every request.
         memo: what mappings have worked out once for all routes of the unit, by keys that begin with their name.
+        consumers: those that routes of the unit let in, values without their names; filters add to it.
     """
 
     listener: xds.Message
@@ -46,6 +47,7 @@ class RouteContext:
     is_last: bool = False
     connection: ConnectionDraft = field(default_factory=ConnectionDraft)
     memo: dict[tuple[Any, ...], Any] = field(default_factory=dict, compare=False)
+    consumers: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from translators.consumer import consumer_objects
 from translators.etcd_object import build_object
 from translators.expr import conjuncts
 from translators.ids import label, object_id, object_name
@@ -120,7 +121,8 @@ class RouteObjects:
         services = [build_object("services", key, value) for key, value in self._services.items()]
         routes = [build_object("routes", key, value) for key, value in self._routes.items()]
         leads_nowhere = any(_BLACKHOLE in found.value for found in (*configs, *routes))
-        return [*([blackhole()] if leads_nowhere else []), *configs, *services, *routes]
+        consumers = consumer_objects(self._context.consumers)
+        return [*([blackhole()] if leads_nowhere else []), *consumers, *configs, *services, *routes]
 
     def _factor(self) -> None:
         """Move plugins that several routes share into one plugin_config, where that saves enough."""

@@ -28,6 +28,7 @@ DIRECTORIES = (
     "plugin_metadata",
     "services",
     "global_rules",
+    "consumers",
 )
 _SHARED = ("definitions", "plugins")
 

@@ -43,19 +43,21 @@ class Reference:
                 if name not in self._dump["errors"]:
                     found.append(f"plugin {name} does not exist")
                 continue
-            found += [f"{name}: {error}" for error in self._errors(plugins, name, _without_meta(config))]
+            part = "consumer_schema" if directory == "consumers" else "schema"
+            found += [f"{name}: {error}" for error in self._errors(plugins, name, _without_meta(config), part)]
         return found
 
     @cache  # noqa: B019 - one instance a run
-    def _validator(self, family: str, name: str) -> jsonschema_rs.Validator:
-        return jsonschema_rs.validator_for(_repaired(_schema_of(self._dump[family][name])))
+    def _validator(self, family: str, name: str, part: str) -> jsonschema_rs.Validator:
+        return jsonschema_rs.validator_for(_repaired(_schema_of(self._dump[family][name], part)))
 
-    def _errors(self, family: str, name: str, value: dict[str, Any]) -> list[str]:
-        return [error.message for error in self._validator(family, name).iter_errors(value)]
+    def _errors(self, family: str, name: str, value: dict[str, Any], part: str = "schema") -> list[str]:
+        return [error.message for error in self._validator(family, name, part).iter_errors(value)]
 
 
-def _schema_of(entry: dict[str, Any]) -> dict[str, Any]:
-    return entry["schema"] if "schema" in entry and "type" not in entry else entry
+def _schema_of(entry: dict[str, Any], part: str) -> dict[str, Any]:
+    """Give the schema of an entry, which has a `type` of its own where it is a plugin that authenticates."""
+    return entry if "properties" in entry else entry.get(part, entry)
 
 
 def _without_meta(config: dict[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from schemas import xds
 from schemas.records import Diagnostic, Severity
+from tests.oracle.apisix_model import REFUSAL
 from tests.oracle.nginx_uri import BadRequestError, escaped, normalised
 from tests.oracle.observation import ASPECTS, Difference
 
@@ -40,6 +41,7 @@ def virtual_hosts_of(scene: Scene, port: int) -> list[dict[str, Any]]:
 
 
 HEADERS = frozenset({"request_headers", "response_headers"})
+TOKEN_HEADERS = ("authorization", "x-token")
 COVERED: dict[str, frozenset[str]] = {
     "HDR-VALUE": HEADERS | {"host"},
     "HDR-FORMAT": HEADERS | {"body"},
@@ -53,7 +55,12 @@ COVERED: dict[str, frozenset[str]] = {
     "HCM-PATH": frozenset(ASPECTS),
     "HF-ORDER": frozenset(ASPECTS),
     "HF-RESTRICT": frozenset(ASPECTS),
-    "HF-UNTRANSLATED": frozenset({"is_delayed"}),
+    "HF-UNTRANSLATED": HEADERS | {"is_delayed"},
+    "AUTH-JWKS": frozenset(ASPECTS),
+    "AUTH-JWT-AUD": frozenset(ASPECTS),
+    "AUTH-JWT-CLAIM": HEADERS,
+    "HF-DUP": frozenset(ASPECTS),
+    "HF-META": frozenset(ASPECTS),
 }
 """Which aspects a diagnostic accounts for."""
 
@@ -86,6 +93,10 @@ def _points(difference: Difference) -> list[tuple[str, str]]:
 
 def _covers(one: Diagnostic, aspect: str, header: str) -> bool:
     is_collision = one.code == "RT-HEADER" and one.severity == Severity.WARN
+    if one.code == "AUTH-JWT-CLAIM" and header != one.value:
+        return False
+    if one.code == "HF-UNTRANSLATED" and header not in TOKEN_HEADERS:
+        return False
     if is_collision or aspect not in COVERED.get(one.code, frozenset()):
         return False
     mutated = re.search(r"(request|response)_headers_to_add\[([^\]]*)\]", one.path)
@@ -97,7 +108,8 @@ def _covers(one: Diagnostic, aspect: str, header: str) -> bool:
 def _is_at(one: Diagnostic, difference: Difference, config_name: str) -> bool:
     if one.type_url == xds.LISTENER:
         is_path = one.code == "HCM-PATH" and not is_plain(difference.request)
-        return is_path or (".http_filters[" in one.path and one.name == _listener_name(difference))
+        is_here = ".http_filters[" in one.path and one.name == _listener_name(difference)
+        return is_path or (is_here and (one.code not in _OF_THE_REQUEST or _is_of_filter(one, difference)))
     if one.name != config_name:
         return False
     route = re.search(r"\.routes\[([^\]]*)\]", one.path)
@@ -113,6 +125,20 @@ def _listener_name(difference: Difference) -> str:
         if listener["address"]["socket_address"]["port_value"] == difference.request.port:
             return str(listener["name"])
     raise AssertionError(f"port {difference.request.port}")
+
+
+_OF_THE_REQUEST = frozenset({"AUTH-JWKS", "AUTH-JWT-AUD", "AUTH-JWT-CLAIM", "HF-DUP", "HF-META"})
+"""What such a diagnostic of a listener's filter says must show in the request itself."""
+
+
+def _is_of_filter(one: Diagnostic, difference: Difference) -> bool:
+    """Tell whether a filter's diagnostic is about the request: it was blocked for it, or a header is not written."""
+    is_blocked = difference.apisix.body == f"blocked: {one.code}" or (one.code == "HF-META" and _denies(difference))
+    return is_blocked or one.code == "AUTH-JWT-CLAIM"
+
+
+def _denies(difference: Difference) -> bool:
+    return (difference.apisix.status, difference.apisix.body) == (403, "RBAC: access denied")
 
 
 def is_plain(request: WireRequest) -> bool:
@@ -142,6 +168,13 @@ def _hcm(difference: Difference) -> dict[str, Any]:
 
 def _path(request: WireRequest) -> str:
     return request.target.partition("?")[0]
+
+
+def _has_odd_credential(request: WireRequest) -> bool:
+    """Tell whether Envoy reads a credential where plugins of APISIX read none."""
+    headers = dict(request.headers)
+    is_key_odd = re.fullmatch("(?:Bearer .*)?", headers.get("x-key", "key")) is not None
+    return is_key_odd or re.match(".+Bearer ", headers.get("authorization", "")) is not None
 
 
 def _is_grpc(request: WireRequest) -> bool:
@@ -203,6 +236,36 @@ def _normal_path(url: str) -> str:
 
 
 LIMITS = (
+    Limit(
+        "4.7",
+        "what a plugin refuses has its own status, words and headers, mutated as answers of the cluster are",
+        lambda d, a, _: (
+            d.apisix.body == REFUSAL
+            and d.envoy.status in (401, 403)
+            and not d.envoy.cluster
+            and a in ("status", "body", "content_type", "response_headers")
+        ),
+    ),
+    Limit(
+        "4.7",
+        "the realm of a missing token is the URL as it came, in Envoy with the host and path as it has changed them",
+        lambda d, _, h: h == "www-authenticate" and (_strips_host(d) or not is_plain(d.request)),
+    ),
+    Limit(
+        "4.7",
+        "a token that does not begin its header, a key behind `Bearer`, a key in the query beside an empty header",
+        lambda d, *_: d.apisix.body == REFUSAL and _has_odd_credential(d.request),
+    ),
+    Limit(
+        "4.7",
+        "what a guard refuses has one reason, Envoy's tell more",
+        lambda d, a, _: a == "body" and d.apisix.body == "Jwt verification fails" and d.envoy.status == 401,
+    ),
+    Limit(
+        "5.9",
+        "an empty answer behind a plugin of the access phase has a content type",
+        lambda d, a, _: a == "content_type" and not (d.envoy.content_type or d.envoy.body or d.apisix.body),
+    ),
     Limit(
         "5.8",
         "where a redirect takes off or replaces the port, the host in Location is lower-case, without trailing dot",

@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote
 
+from tests.oracle.apisix_auth import consumer_restriction, jwt_auth, key_auth, openid_connect
 from tests.oracle.nginx_uri import BadRequestError, escaped, normalised
+from tests.oracle.nginx_variable import argument, cookie, joined
 from tests.oracle.plugin import authorization, limit
 from tests.oracle.router import Request, Router, holds, pcre
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 Headers = list[tuple[str, str]]
 _REWRITE, _ACCESS, _RESPONSE = range(3)
 """Phases; the last is of what sees the answer."""
+REFUSAL = "the plugin's own words"
 _TEMPLATE = re.compile(r"(?<!\\)\$(?:\{\s*([^}]+?)\s*\}|([\w.]+))")
 _CAPTURE_REFERENCE = re.compile(r"(?<!\\)\$\{?(\d+)\}?")
 _REPLACEMENT = re.compile(r"\$(?:\$|\{(\d+)\}|(\d+))")
@@ -85,6 +88,7 @@ class Node:
         self._upstreams = _collection(objects, "upstreams")
         self._rules = _collection(objects, "global_rules")
         self._services = _collection(objects, "services")
+        self.consumers = _collection(objects, "consumers")
         self._router = Router(self._routes)
 
     def answer(self, wire: WireRequest, origin: Headers) -> Answer:
@@ -141,8 +145,10 @@ class Exchange:
     """One request on its way: `ctx` of APISIX."""
 
     def __init__(self, wire: WireRequest, node: Node) -> None:
+        """Start with a request that a node received."""
         self._wire = wire
         self.node = node
+        self.consumers = node.consumers
         self.headers: Headers = list(wire.headers)
         if wire.body_size:
             self.headers.append(("content-length", str(wire.body_size)))
@@ -181,19 +187,27 @@ class Exchange:
     def variable(self, name: str) -> str | None:
         """Give a variable; header variables are cached at their first read."""
         if name.startswith("sent_http_"):
-            return _joined(self.answer.headers, name.removeprefix("sent_http_"))
+            return joined(self.answer.headers, name.removeprefix("sent_http_"))
         if name == "status":
             return str(self.answer.status)
         if name.startswith("arg_"):
             pieces = (piece.partition("=") for piece in (self._variables["args"] or "").split("&"))
             return next((unquote(value) if sign else "true" for key, sign, value in pieces if key == name[4:]), None)
         if name not in self._variables:
-            assert name.startswith(("http_", "_")), f"variable {name}"
-            value = _joined(self.headers, name.removeprefix("http_")) if name != "_" else None
+            value = self._read(name)
             if value is None:
                 return None
             self._variables[name] = value
         return self._variables[name]
+
+    def _read(self, name: str) -> str | None:
+        kind, _, rest = name.partition("_")
+        if kind == "arg":
+            return argument(self._wire.target.partition("?")[2], rest)
+        if kind == "cookie":
+            return cookie(self.headers, rest)
+        assert kind in ("http", "") or name == "consumer_name", f"variable {name}"
+        return joined(self.headers, rest) if kind == "http" else None
 
     def resolve(self, template: str, escape: Callable[[str], str] = str) -> str:
         """`core.utils.resolve_var`."""
@@ -206,6 +220,34 @@ class Exchange:
             return escape(value)
 
         return _TEMPLATE.sub(value_of, template)
+
+    def first_header(self, name: str) -> str | None:
+        """`core.request.header`; unlike a variable's, its name is exact."""
+        return next((value for key, value in self.headers if key == name), None)
+
+    def remove_header(self, name: str) -> None:
+        """`core.request.set_header` to nil; it forgets the variable of this very name, with `-` as it stands."""
+        self.headers = [pair for pair in self.headers if pair[0] != name]
+        self._variables.pop(f"http_{name}", None)
+
+    def consumer_of(self, plugin: str, key: str) -> str | None:
+        """Give the consumer with a key; of several the last one wins."""
+        found = [name for name, one in self.consumers.items() if one["plugins"].get(plugin, {}).get("key") == key]
+        assert len(found) < 2, "which of them wins depends on the node"
+        return found[0] if found else None
+
+    def attach(self, consumer: str) -> None:
+        """`attach_consumer`."""
+        self._variables["consumer_name"] = consumer
+        added = ("x-consumer-username", "x-credential-identifier", "x-consumer-custom-id")
+        self.headers = [pair for pair in self.headers if pair[0] not in added]
+        self.headers.append((added[0], consumer))
+        custom_id = self.consumers[consumer].get("labels", {}).get("custom_id")
+        self.headers += [(added[2], custom_id)] if custom_id else []
+
+    def refuse(self, status: int) -> None:
+        """Answer with a plugin's own body, which nothing is compared with."""
+        self.answer.status, self.answer.body, self.is_answered = status, REFUSAL, True
 
     def run(self, name: str, conf: Mapping[str, Any]) -> None:
         """Run a plugin in its phase."""
@@ -232,7 +274,7 @@ class Exchange:
     def detect_address(self, conf: Mapping[str, Any]) -> None:
         """real-ip with the last address of X-Forwarded-For."""
         assert set(conf) == {"source"}
-        forwarded = _joined(self.headers, "x_forwarded_for")
+        forwarded = joined(self.headers, "x_forwarded_for")
         if forwarded:
             self._variables["remote_addr"] = forwarded.rpartition(",")[2].strip()
 
@@ -424,6 +466,10 @@ PLUGINS = {
     "limit-count": Plugin(1002, _ACCESS, limit.limit_count),
     "workflow": Plugin(1006, _ACCESS, limit.workflow),
     "limit-req": Plugin(1001, _ACCESS, limit.limit_req),
+    "consumer-restriction": Plugin(2400, _ACCESS, consumer_restriction),
+    "jwt-auth": Plugin(2510, _REWRITE, jwt_auth),
+    "key-auth": Plugin(2500, _REWRITE, key_auth),
+    "openid-connect": Plugin(2599, _REWRITE, openid_connect),
 }
 """Every plugin that translations use has its row here: what the model does not know it must not pass over."""
 
@@ -438,12 +484,6 @@ class _Variables(dict[str, Any]):
     def get(self, name: str, default: Any = None) -> Any:
         value = self._exchange.variable(name)
         return default if value is None else value
-
-
-def _joined(headers: Headers, name: str) -> str | None:
-    """Repeated headers are one value to nginx; `-` and `_` are one to its variables."""
-    values = [value for key, value in headers if key.replace("-", "_") == name]
-    return ", ".join(values) if values else None
 
 
 def _group(found: re.Match[str], index: int) -> str:

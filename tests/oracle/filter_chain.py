@@ -9,7 +9,18 @@ import random
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from tests.oracle.http_filter import buffer, cors, csrf, fault, grpc_web, header_mutation, health_check, rbac
+from tests.oracle.http_filter import (
+    api_key_auth,
+    buffer,
+    cors,
+    csrf,
+    fault,
+    grpc_web,
+    header_mutation,
+    health_check,
+    jwt_authn,
+    rbac,
+)
 
 if TYPE_CHECKING:
     from tests.oracle.apisix_model import WireRequest
@@ -25,6 +36,8 @@ KINDS: tuple[Kind, ...] = (
     header_mutation.KIND,
     header_mutation.METADATA_KIND,
     grpc_web.KIND,
+    jwt_authn.KIND,
+    api_key_auth.KIND,
 )
 FEWEST_LEVEL = 2
 _PRESENT = 0.5

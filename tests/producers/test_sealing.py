@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import base64
+
 import pytest
 
 from producers.sealing import seal_message
@@ -52,6 +54,31 @@ def test_a_sensitive_any_is_sealed_as_a_whole():
 def test_the_name_beside_an_api_key_stays():
     filter_config = sealed(HTTP + "api_key_auth.v3.ApiKeyAuth", {"credentials": [{"key": "k", "client": "shop"}]})
     assert (filter_config.credentials[0].key, filter_config.credentials[0].client) == (token("k"), "shop")
+
+
+PUBLIC_KEY = '{"keys": [{"kty": "RSA", "e": "AQAB", "n": "wA"}]}'
+
+
+@pytest.mark.parametrize(
+    ("text", "is_secret"),
+    [
+        (PUBLIC_KEY, False),
+        ('{"keys": [{"kty": "oct", "k": "c2VjcmV0"}]}', True),
+        ('{"keys": [{"kty": "RSA", "e": "AQAB", "n": "wA"}, {"kty": "RSA", "d": "wA"}]}', True),
+        ("-----BEGIN PUBLIC KEY-----", True),
+        ('{"keys": [1]}', True),
+        ("{}", True),
+    ],
+)
+@pytest.mark.parametrize("specifier", ["inline_string", "inline_bytes"])
+def test_a_key_set_is_sealed_if_it_could_sign(text, is_secret, specifier):
+    value = text if specifier == "inline_string" else base64.b64encode(text.encode()).decode()
+    provider = {"issuer": "i", "local_jwks": {specifier: value}}
+    found = sealed(HTTP + "jwt_authn.v3.JwtAuthentication", {"providers": {"p": provider}}).providers["p"].local_jwks
+    if is_secret:
+        assert found.inline_string == token(text)
+    else:
+        assert getattr(found, specifier) in (text, text.encode())
 
 
 def test_the_walk_looks_into_any_inside_any():

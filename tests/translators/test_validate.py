@@ -27,6 +27,8 @@ ROUTE = {"uris": ["/a", "/b/*"], "upstream_id": "u"}
 SSL = {"type": "server", "cert": PEM, "key": PEM, "snis": ["a.example"]}
 STREAM = {"server_port": 9000, "upstream_id": "u"}
 SPLIT = {"rules": [{"weighted_upstreams": [{"upstream_id": "u", "weight": 1}]}]}
+NAME = "x_abcdefghijklmnop"
+JWT = {"header": "authorization", "query": "q", "cookie": "c", "key_claim_name": "iss"}
 ABORT = {"abort": {"http_status": 403, "body": ""}}
 REFUSED = {"policy": "local", "rejected_code": 429, "rejected_msg": "no", "show_limit_quota_header": False}
 COUNT = {**REFUSED, "count": 1, "time_window": 1, "group": "g", "key": "all", "key_type": "constant"}
@@ -62,6 +64,11 @@ GOOD: list[tuple[str, dict[str, Any]]] = [
     ("services", {"plugins": {"limit-req": METER}}),
     ("services", {"plugins": {"limit-conn": BREAKER}}),
     ("services", {"plugins": {"workflow": CASES}}),
+    (
+        "routes",
+        {**ROUTE, "plugins": {"jwt-auth": JWT, "consumer-restriction": {"whitelist": [NAME], "rejected_code": 401}}},
+    ),
+    ("consumers", {"username": NAME, "plugins": {"key-auth": {"key": "k"}}}),
     ("ssls", SSL),
     ("ssls", {**{k: v for k, v in SSL.items() if k != "snis"}, "sni": "*"}),
     ("ssls", {**SSL, "certs": [PEM], "keys": [PEM], "client": {"ca": PEM, "depth": 1}, "ssl_protocols": ["TLSv1.2"]}),
@@ -118,6 +125,10 @@ BAD: list[tuple[str, dict[str, Any]]] = [
     ("services", {"plugins": {}}),
     ("services", {"plugins": {"workflow": CASES, "limit-count": RULES}}),
     ("services", {"upstream_id": "u", "plugins": {"limit-count": RULES}}),
+    ("routes", {**ROUTE, "plugins": {"jwt-auth": {k: v for k, v in JWT.items() if k != "cookie"}}}),
+    ("routes", {**ROUTE, "plugins": {"consumer-restriction": {"whitelist": [], "rejected_code": 401}}}),
+    ("consumers", {"username": "jack", "plugins": {"key-auth": {"key": "k"}}}),
+    ("consumers", {"username": NAME, "plugins": {"jwt-auth": {"key": "k", "secret": "s", "algorithm": "HS256"}}}),
     ("ssls", {**SSL, "sni": "*"}),
     ("ssls", {**SSL, "snis": ["*"]}),
     ("ssls", {**SSL, "cert": "short"}),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from translators.mappings.http_filter import (
+    api_key_auth,
     composite,
     ext_authz,
     jwt_authn,
@@ -62,7 +63,6 @@ ROWS: tuple[Row, ...] = (
         Fidelity.EXACT,
         codes=("HF-RESTRICT", "HF-META", "TLS-SAN", "RT-HEADER", "RT-REGEX"),
     ),
-    *_restricting("HF-RESTRICT", "jwt_authn.v3.JwtAuthentication", unless=jwt_authn.verifies_nothing),
     Handled(
         f"{_FILTER}.ext_authz.v3.ExtAuthz",
         ext_authz.apply,
@@ -75,7 +75,43 @@ ROWS: tuple[Row, ...] = (
         Fidelity.APPROXIMATED,
         codes=("HF-RESTRICT", "HF-DUP", "HF-ORDER", "HF-UNTRANSLATED"),
     ),
-    *_restricting("HF-RESTRICT", "api_key_auth.v3.ApiKeyAuth", "basic_auth.v3.BasicAuth", "oauth2.v3.OAuth2"),
+    Handled(
+        f"{_FILTER}.jwt_authn.v3.JwtAuthentication",
+        jwt_authn.apply,
+        Fidelity.APPROXIMATED,
+        codes=(
+            "AUTH-JWKS",
+            "AUTH-JWT-AUD",
+            "AUTH-JWT-CLAIM",
+            "HF-DUP",
+            "HF-RESTRICT",
+            "HF-UNTRANSLATED",
+            "RT-HEADER",
+            "RT-REGEX",
+        ),
+    ),
+    Handled(
+        f"{_FILTER}.api_key_auth.v3.ApiKeyAuth",
+        api_key_auth.apply,
+        Fidelity.APPROXIMATED,
+        codes=("HF-DUP", "HF-RESTRICT"),
+    ),
+    Diagnosed(
+        f"{_FILTER}.basic_auth.v3.BasicAuth",
+        "HF-RESTRICT",
+        restricts=True,
+        effect="every route the filter guards answers 403: APISIX wants passwords, the filter has hashes of them",
+        remedy="use api_key_auth or jwt_authn, or check passwords at the service and allow HF-RESTRICT in the policy",
+        unless=is_switched_off,
+    ),
+    Diagnosed(
+        f"{_FILTER}.oauth2.v3.OAuth2",
+        "HF-RESTRICT",
+        restricts=True,
+        effect="every route the filter guards answers 403: APISIX logs in only where the issuer is discovered",
+        remedy="log in at a proxy in front and verify its tokens with jwt_authn, or allow HF-RESTRICT in the policy",
+        unless=is_switched_off,
+    ),
     *_restricting("HF-RESTRICT", "proto_api_scrubber.v3.ProtoApiScrubberConfig"),
     Handled(
         f"{_FILTER}.ratelimit.v3.RateLimit",

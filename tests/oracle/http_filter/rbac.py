@@ -35,11 +35,22 @@ def _tree(draw: Random, logic: tuple[str, str, str], members: str, depth: int = 
     return {draw.choice(logic[:2]): {members: inner}}
 
 
+def _claim(draw: Random) -> dict[str, Any]:
+    """Ask what a jwt_authn in front has verified."""
+    path = [{"key": "payload"}, {"key": draw.choice(("iss", "iss", "sub"))}]
+    value = draw.choice(({"safe_regex": {"regex": ".+"}}, {"exact": "rsa"}, {"prefix": "e"}))
+    matcher = {"filter": "envoy.filters.http.jwt_authn", "path": path, "value": {"string_match": value}}
+    claim = {"metadata": {**matcher, **({"invert": True} if draw.random() < 0.2 else {})}}
+    return {"not_id": claim} if draw.random() < 0.2 else claim
+
+
 def _policy(draw: Random) -> dict[str, Any]:
     principal = _tree(draw, ("and_ids", "or_ids", "not_id"), "ids")
     if draw.random() < 0.2:
         address = draw.choice(("127.0.0.0", "10.0.0.0"))
         principal = {draw.choice(("remote_ip", "direct_remote_ip")): {"address_prefix": address, "prefix_len": 8}}
+    if draw.random() < 0.2:
+        principal = _claim(draw)
     return {
         "permissions": [_tree(draw, ("and_rules", "or_rules", "not_rule"), "rules")],
         "principals": [principal],

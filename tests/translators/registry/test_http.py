@@ -12,8 +12,6 @@ from translators.registry.row import Diagnosed
 
 PACKAGE = "envoy.extensions.filters.http."
 RESTRICTING = (
-    "jwt_authn.v3.JwtAuthentication",
-    "api_key_auth.v3.ApiKeyAuth",
     "basic_auth.v3.BasicAuth",
     "oauth2.v3.OAuth2",
     "lua.v3.Lua",

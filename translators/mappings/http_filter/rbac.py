@@ -45,7 +45,7 @@ def apply(http_filter: EffectiveFilter, draft: FilterDraft, at: Where, findings:
         return
     if not config.HasField("rules"):
         return
-    reader = RuleReader(http_filter.context, findings)
+    reader = RuleReader(http_filter.context, findings, draft.tokens)
     policies = either(_policy(config.rules.policies[name], reader, _place(at, name)) for name in _names(config.rules))
     if config.rules.action == _ALLOW:
         draft.answer(http_filter.name, _DENIED, (negate(policies.under),))

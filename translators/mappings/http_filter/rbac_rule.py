@@ -2,7 +2,8 @@
 
 Target: expressions.
 Fidelity: E.
-Differs: metadata, filter state and the names in client certificates are not known to APISIX.
+Differs: metadata, filter state and the names in client certificates are not known to APISIX; of a token that jwt_authn
+    verifies on the route it is known that it was verified, its issuer, and on demand that it has a subject.
 Diagnostics: HF-META, TLS-SAN, HF-RESTRICT, RT-HEADER, RT-REGEX.
 See: mapping.md sections 4.7 and 6.6.
 """
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from schemas import xds
 from schemas.records import Severity
 from translators import expr
-from translators.approximation import HOLDS, OPENED, UNKNOWN, Approximation, both, either, exactly, opposite
+from translators.approximation import FAILS, HOLDS, OPENED, UNKNOWN, Approximation, both, either, exactly, opposite
 from translators.chain_match import ORIGINAL_DST
 from translators.mappings.match.headers import header_condition, may_collide
 from translators.mappings.match.path_match_policy import URI_TEMPLATE, template_regex
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from translators.expr import Expr
     from translators.findings import Findings
     from translators.route_context import RouteContext
+    from translators.verified_token import VerifiedToken
     from translators.where import Where
 
 _COLLIDES = "a header whose name differs by `-` and `_` only counts as well"
@@ -37,6 +39,15 @@ _ADDRESSES = {
     "remote_ip": "remote_addr",
     "source_ip": "remote_addr",
     "destination_ip": "server_addr",
+}
+_JWT_AUTHN = "envoy.filters.http.jwt_authn"
+_ANYBODY = None
+"""A subject that is not empty."""
+_COMPARISONS: Mapping[str, Callable[[str, str], bool]] = {
+    "exact": str.__eq__,
+    "prefix": str.startswith,
+    "suffix": str.endswith,
+    "contains": str.__contains__,
 }
 _LOST = {
     "metadata": "HF-META",
@@ -50,15 +61,17 @@ _LOST = {
 class RuleReader:
     """Reads permissions and principals of one route."""
 
-    def __init__(self, context: RouteContext, findings: Findings) -> None:
+    def __init__(self, context: RouteContext, findings: Findings, tokens: Mapping[str, VerifiedToken]) -> None:
         """Read for a route.
 
         Args:
             context: what surrounds it.
             findings: receives what cannot be expressed.
+            tokens: what filters in front have verified, by the key of its metadata.
         """
         self._context = context
         self._findings = findings
+        self._tokens = tokens
         self._path = "uri" if context.policy.path_matching == "decoded" else "real_request_uri"
 
     def lost(self, code: str, at: Where) -> Approximation:
@@ -152,6 +165,22 @@ class RuleReader:
             return self.lost("TLS-SAN", at.field("principal_name"))
         return exactly(expr.equals("ssl_client_verify", "SUCCESS"))
 
+    def _metadata(self, matcher: xds.Message, _at: Where) -> Approximation | None:
+        """Translate a test of what is known of a verified token: its issuer, and that it has a subject."""
+        key, claim = next((step.key for step in matcher.path), ""), [step.key for step in matcher.path[1:]]
+        token = self._tokens.get(key) if matcher.filter == _JWT_AUTHN else None
+        if token is None:
+            return None
+        answers: set[bool | None] = {None}
+        if claim == ["iss"]:
+            answers = {_accepts(matcher.value, issuer) for issuer in token.issuers}
+        elif claim == ["sub"] and token.has_subject:
+            answers = {_accepts(matcher.value, _ANYBODY)}
+        if None in answers or len(answers) > 1:
+            return None
+        found = exactly(token.condition) if answers == {True} else FAILS
+        return opposite(found) if matcher.invert else found
+
     READS: ClassVar[Mapping[str, Callable[[RuleReader, Any, Where], Approximation | None]]] = {
         "header": _header,
         "url_path": _url_path,
@@ -160,5 +189,30 @@ class RuleReader:
         "destination_port_range": _port_range,
         "requested_server_name": _server_name,
         "authenticated": _authenticated,
+        "metadata": _metadata,
     }
     """By the name of the oneof's field; the others cannot be expressed."""
+
+
+def _accepts(matcher: xds.Message, text: str | None) -> bool | None:
+    """Tell whether a ValueMatcher accepts a text; None when that cannot be told here.
+
+    Args:
+        matcher: envoy.type.matcher.v3.ValueMatcher.
+        text: what is matched; None = any text that is not empty and has no line break.
+    """
+    kind = matcher.WhichOneof("match_pattern")
+    if kind == "present_match":
+        return True if matcher.present_match else None
+    if kind != "string_match":
+        return None
+    string = matcher.string_match
+    pattern = string.WhichOneof("match_pattern")
+    if pattern == "safe_regex":
+        return True if string.safe_regex.regex == ".+" and text != "" else None
+    if text is None or pattern not in _COMPARISONS:
+        return None
+    wanted = getattr(string, pattern)
+    if string.ignore_case:
+        wanted, text = wanted.lower(), text.lower()
+    return _COMPARISONS[pattern](text, wanted)

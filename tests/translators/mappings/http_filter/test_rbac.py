@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.oracle.router import Request, holds
+from tests.oracle.token import FAR_AWAY, ec_signer, rsa_signer
 from tests.translators.route_parts import Outcome, forwarded, http_filter, packed, route_outcome
+from tests.translators.served import Served, served
 
 RULES = {"rules": {"policies": {"all": {"permissions": [{"any": True}], "principals": [{"header": {"name": "x"}}]}}}}
 EVERYONE = {"policies": {"all": {"permissions": [{"any": True}], "principals": [{"any": True}]}}}
@@ -177,3 +179,108 @@ def test_exactly_what_envoy_denies_is_denied(policies, action, request):
     )
     outcome = guarded({"rules": {"action": action, "policies": named}})
     assert is_denied(outcome, request) is (is_met == (action == "DENY"))
+
+
+def claim(name: str, value: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    path = [{"key": "payload"}, {"key": name}]
+    return {"metadata": {"filter": "envoy.filters.http.jwt_authn", "path": path, "value": value, **fields}}
+
+
+ANY_TEXT = {"string_match": {"safe_regex": {"regex": ".+"}}}
+SIGNER = rsa_signer()
+GOOD = {"iss": "rsa", "exp": FAR_AWAY}
+
+
+def verified(principal: dict[str, Any], action: str, *, more: dict[str, Any] | None = None, **fields: Any) -> Served:
+    """Serve RBAC behind a filter that verifies the tokens there are."""
+    keys = {"inline_string": SIGNER.key_set()}
+    provider = {"issuer": "rsa", "local_jwks": keys, "payload_in_metadata": "payload", "forward": True, **fields}
+    alternatives = {"requirements": [{"provider_name": "p"}, {"allow_missing": {}}]}
+    rules = [{"match": {"prefix": "/"}, "requires": {"requires_any": alternatives}}]
+    policies = {"one": {"permissions": [{"any": True}], "principals": [principal]}}
+    rbac = {**http_filter(".rbac.v3.RBAC", {"rules": {"action": action, "policies": policies}}), "name": "rbac"}
+    config = {"providers": {"p": provider}, "rules": rules, **(more or {})}
+    return served(".jwt_authn.v3.JwtAuthentication", config, more=[rbac])
+
+
+def statuses(found: Served) -> list[int]:
+    """Ask without a token, with a good one, with a bad one, with one that has a subject."""
+    tokens = (SIGNER.token(GOOD), rsa_signer(1).token(GOOD), SIGNER.token({**GOOD, "sub": "somebody"}))
+    return [found.status(), *(found.status(headers={"authorization": f"Bearer {token}"}) for token in tokens)]
+
+
+@pytest.mark.parametrize(
+    ("principal", "allowed", "denied"),
+    [
+        (claim("iss", ANY_TEXT), [403, 200, 401, 200], [200, 403, 401, 403]),
+        (claim("iss", {"present_match": True}), [403, 200, 401, 200], [200, 403, 401, 403]),
+        (claim("iss", {"string_match": {"exact": "rsa"}}), [403, 200, 401, 200], [200, 403, 401, 403]),
+        (
+            claim("iss", {"string_match": {"prefix": "R", "ignore_case": True}}),
+            [403, 200, 401, 200],
+            [200, 403, 401, 403],
+        ),
+        (claim("iss", {"string_match": {"suffix": "x"}}), [403, 403, 401, 403], [200, 200, 401, 200]),
+        (claim("iss", {"string_match": {"exact": "x"}}, invert=True), [200, 200, 401, 200], [403, 403, 401, 403]),
+        ({"not_id": claim("iss", ANY_TEXT)}, [200, 403, 401, 403], [403, 200, 401, 200]),
+        (claim("sub", ANY_TEXT), [403, 401, 401, 200], [200, 401, 401, 403]),
+        (
+            {"and_ids": {"ids": [claim("iss", ANY_TEXT), claim("sub", ANY_TEXT)]}},
+            [403, 401, 401, 200],
+            [200, 401, 401, 403],
+        ),
+    ],
+)
+def test_that_a_token_was_verified_is_known(principal, allowed, denied):
+    assert statuses(verified(principal, "ALLOW")) == allowed
+    assert statuses(verified(principal, "DENY")) == denied
+    assert not verified(principal, "ALLOW").codes
+
+
+UNKNOWN_CLAIMS = [
+    claim("group", {"string_match": {"exact": "readers"}}),
+    claim("sub", {"string_match": {"exact": "somebody"}}),
+    claim("iss", {"string_match": {"safe_regex": {"regex": "r.*"}}}),
+    claim("iss", {"present_match": False}),
+    claim("iss", {"null_match": {}}),
+    {"metadata": {**claim("iss", ANY_TEXT)["metadata"], "filter": "other"}},
+    {"metadata": {**claim("iss", ANY_TEXT)["metadata"], "path": [{"key": "other"}, {"key": "iss"}]}},
+]
+
+
+@pytest.mark.parametrize("principal", UNKNOWN_CLAIMS)
+@pytest.mark.parametrize("action", ["ALLOW", "DENY"])
+def test_other_claims_are_not_known(principal, action):
+    found = verified(principal, action)
+    assert set(statuses(found)) <= {401, 403}
+    assert found.codes == ["HF-META"]
+
+
+@pytest.mark.parametrize(("value", "codes"), [("rsa", ["HF-META"]), ("x", []), ("", ["HF-META"])])
+def test_of_several_issuers_what_holds_for_all_is_known(value: str, codes: list[str]):
+    other = {"issuer": "ec", "local_jwks": {"inline_string": ec_signer().key_set()}, "forward": True}
+    mine = {"issuer": "rsa", "local_jwks": {"inline_string": SIGNER.key_set()}, "forward": True}
+    providers = {name: {**one, "payload_in_metadata": "payload"} for name, one in (("p", mine), ("q", other))}
+    alternatives = {"requirements": [{"provider_name": "p"}, {"provider_name": "q"}]}
+    rules = [{"match": {"prefix": "/"}, "requires": {"requires_any": alternatives}}]
+    principal = claim("iss", {"string_match": {"exact": value} if value else {"safe_regex": {"regex": "r.*"}}})
+    assert verified(principal, "DENY", more={"providers": providers, "rules": rules}).codes == codes
+
+
+@pytest.mark.parametrize("action", ["ALLOW", "DENY"])
+def test_a_subject_counts_against_the_request_where_nobody_can_look_at_it(action):
+    found = verified(claim("sub", ANY_TEXT), action, from_headers=[{"name": "x-token"}])
+    assert found.codes == ["HF-META"]
+    assert found.status() == 403
+
+
+@pytest.mark.parametrize("action", ["ALLOW", "DENY"])
+def test_where_tokens_can_be_verified_elsewhere_too_nothing_is_known(action):
+    """What nobody is refused for may be verified and stand in the metadata all the same."""
+    rules = [
+        {"match": {"path": "/a"}, "requires": {"provider_name": "p"}},
+        {"match": {"prefix": "/"}, "requires": {"allow_missing_or_failed": {}}},
+    ]
+    found = verified(claim("iss", ANY_TEXT), action, more={"rules": rules})
+    assert found.status("/b", {"authorization": f"Bearer {SIGNER.token(GOOD)}"}) == 403
+    assert "HF-META" in found.codes

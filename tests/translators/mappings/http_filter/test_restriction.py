@@ -37,7 +37,6 @@ def guarded(type_name: str, config: dict[str, Any], route: dict[str, Any] | None
         (".ext_authz.v3.ExtAuthz", {"filter_enabled": NONE}, None, None),
         (".ext_authz.v3.ExtAuthz", {}, packed(".ext_authz.v3.ExtAuthzPerRoute", {"disabled": True}), None),
         (".ext_authz.v3.ExtAuthz", {}, packed(".ext_authz.v3.ExtAuthzPerRoute", {"check_settings": {}}), 403),
-        (".api_key_auth.v3.ApiKeyAuth", {}, None, 403),
         (".basic_auth.v3.BasicAuth", {}, None, 403),
         (".oauth2.v3.OAuth2", {}, None, 403),
         (".ext_proc.v3.ExternalProcessor", {}, None, 503),
@@ -58,75 +57,6 @@ def test_a_route_is_blocked_where_it_can_be_denied(
     assert answer(outcome) == status
     assert bool(outcome.codes) is (status is not None)
     assert all((one.severity, one.diagnostic_class) == (Severity.ERROR, "SECURITY") for one in outcome.diagnostics)
-
-
-def rule(prefix: str, **requirement: Any) -> dict[str, Any]:
-    return {"match": {"prefix": prefix}, **requirement}
-
-
-REQUIRED = {"requires": {"provider_name": "p"}}
-PASSING = {"requires": {"allow_missing_or_failed": {}}}
-
-
-@pytest.mark.parametrize(
-    ("config", "match", "status"),
-    [
-        ({}, {"prefix": "/"}, None),
-        ({"rules": [rule("/", **REQUIRED)]}, {"prefix": "/a"}, 403),
-        ({"rules": [rule("/b", **REQUIRED)]}, {"prefix": "/a"}, None),
-        ({"rules": [rule("/a/b", **REQUIRED)]}, {"prefix": "/a"}, 403),
-        ({"rules": [{"match": {"path": "/b"}, **REQUIRED}]}, {"path": "/a"}, None),
-        ({"rules": [{"match": {"path": "/a"}, **REQUIRED}]}, {"path": "/a"}, 403),
-        ({"rules": [{"match": {"path": "/b"}, **REQUIRED}]}, {"prefix": "/a"}, None),
-        ({"rules": [{"match": {"safe_regex": {"regex": "x"}}, **REQUIRED}]}, {"prefix": "/a"}, 403),
-        ({"rules": [rule("/a"), rule("/", **REQUIRED)]}, {"prefix": "/a/b"}, None),
-        ({"rules": [{"match": {"path": "/a"}}, rule("/", **REQUIRED)]}, {"path": "/a"}, None),
-        ({"rules": [{"match": {"path": "/a"}}, rule("/", **REQUIRED)]}, {"prefix": "/a"}, 403),
-        ({"rules": [rule("/a/b"), rule("/", **REQUIRED)]}, {"prefix": "/a"}, 403),
-        (
-            {"rules": [{"match": {"prefix": "/a", "headers": [{"name": "x"}]}}, rule("/", **REQUIRED)]},
-            {"prefix": "/a"},
-            403,
-        ),
-        ({"rules": [rule("/", **PASSING)]}, {"prefix": "/a"}, None),
-        ({"rules": [rule("/", requires={"allow_missing": {}})]}, {"prefix": "/a"}, 403),
-        (
-            {
-                "rules": [
-                    rule("/", requires={"requires_any": {"requirements": [REQUIRED["requires"], PASSING["requires"]]}})
-                ]
-            },
-            {"prefix": "/a"},
-            None,
-        ),
-        (
-            {
-                "rules": [
-                    rule("/", requires={"requires_all": {"requirements": [REQUIRED["requires"], PASSING["requires"]]}})
-                ]
-            },
-            {"prefix": "/a"},
-            403,
-        ),
-        ({"rules": [rule("/", requirement_name="r")]}, {"prefix": "/a"}, 403),
-        ({"rules": [rule("/", requirement_name="r")], "requirement_map": {"r": {}}}, {"prefix": "/a"}, None),
-    ],
-)
-def test_a_token_is_needed_where_a_rule_can_apply(config: dict[str, Any], match: dict[str, Any], status: int | None):
-    assert answer(guarded(".jwt_authn.v3.JwtAuthentication", config, {"match": match})) == status
-
-
-@pytest.mark.parametrize(
-    ("override", "status"),
-    [({"disabled": True}, None), ({"requirement_name": "needed"}, 403), ({"requirement_name": "open"}, None)],
-)
-def test_a_route_says_which_token_it_needs(override: dict[str, Any], status: int | None):
-    config = {
-        "rules": [rule("/", **REQUIRED)],
-        "requirement_map": {"needed": REQUIRED["requires"], "open": PASSING["requires"]},
-    }
-    per_route = packed(".jwt_authn.v3.PerRouteConfig", override)
-    assert answer(guarded(".jwt_authn.v3.JwtAuthentication", config, override=per_route)) == status
 
 
 LIMITS = [{"actions": [{"remote_address": {}}]}]
