@@ -80,15 +80,17 @@ def translate(view: UnitView, findings: Findings) -> Translation:
     clusters = view.references(xds.CLUSTER)
     chains = [chain for chain in _chains(listener, clusters, at, findings) if not chain.draft.is_closed]
     routes: dict[str, EtcdObject] = {}
+    origins: dict[str, Where] = {}
     for address, port in addresses:
         mapped = findings.policy.port_map.get(port, port)
         for claim in _disjoint(_claims(chains, address, mapped, findings), findings):
             route = _stream_route(listener.name, claim)
             routes[route.key] = route
+            origins[route.key] = claim.chain.at
     objects = list(routes.values())
     if any(chain.draft.needs_blackhole for chain in chains):
         objects.append(blackhole())
-    return Translation(objects)
+    return Translation(objects, origins=origins)
 
 
 def _note_fields(listener: xds.Message, at: Where, findings: Findings) -> bool:

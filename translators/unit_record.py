@@ -14,11 +14,14 @@ from translators.translate import translate
 
 if TYPE_CHECKING:
     from translators.policy import Policy
+    from translators.reference import Reference
 
 MAX_PLACE_CHARS = 200
 
 
-def bundle_of(key: str, value: bytes, policy: Policy, seq: int, build: str) -> Bundle:
+def bundle_of(
+    key: str, value: bytes, policy: Policy, seq: int, build: str, *, reference: Reference | None = None
+) -> Bundle:
     """Translate a record's value.
 
     Args:
@@ -27,13 +30,14 @@ def bundle_of(key: str, value: bytes, policy: Policy, seq: int, build: str) -> B
         policy: what the operator decided.
         seq: genesis + offset of the record.
         build: version of this translator, for the provenance.
+        reference: the schemas of the nodes, if they are known.
 
     Returns:
         The bundle. A record that cannot be read, or that this translator fails on, gives a bundle with one FATAL
         diagnostic and no object: agents do not apply such a bundle and keep the unit's last good state.
     """
     try:
-        bundle = translate(decode(value, Unit), policy, seq=seq)
+        bundle = translate(decode(value, Unit), policy, seq=seq, reference=reference)
     except UnreadableRecordError as error:
         return _failed(key, seq, "CFG-INVALID", str(error), "run a translator at least as new as the producer")
     except Exception as error:  # noqa: BLE001 - one unit that trips a defect must not stop the view
