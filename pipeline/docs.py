@@ -12,11 +12,11 @@ import msgspec
 import orjson
 
 import pipeline.settings
+from pipeline.cli.features import feature_rows, markdown
 from pipeline.settings import Settings
 from pipeline.state_diagram import session_document
 from translators.diagnostics import CODES
 from translators.policy import version_text
-from translators.registry import MAPPINGS, Diagnosed, Handled, Row
 from translators.requirement import REQUIREMENTS, TEMPLATE_SOURCE, TEMPLATE_VERSION, Loss
 
 if TYPE_CHECKING:
@@ -87,23 +87,10 @@ def mappings_document() -> str:
         "# What each xDS field becomes",
         "",
         "Fidelity: E exact, A approximated, N not expressible (diagnosed), I without meaning for the data plane.",
-        "Generated from the registry; do not edit.",
+        "Generated from the registry (`meshferry features`); do not edit.",
         "",
-        "| field or extension | fidelity | diagnostics | note |",
-        "|---|---|---|---|",
     ]
-    lines += sorted(_mapping_line(row) for row in MAPPINGS)
-    return "\n".join(lines) + "\n"
-
-
-def _mapping_line(row: Row) -> str:
-    if isinstance(row, Handled):
-        fidelity, codes, note = row.fidelity.value, ", ".join(row.codes), ""
-    elif isinstance(row, Diagnosed):
-        fidelity, codes, note = "N", row.code, "restricts: fails closed" if row.restricts else row.effect
-    else:
-        fidelity, codes, note = "I", "", row.reason
-    return f"| `{row.source}` | {fidelity} | {codes} | {note} |"
+    return "\n".join(lines) + "\n" + markdown(feature_rows())
 
 
 def diagnostics_document() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from hashlib import blake2b
 from typing import Any, NamedTuple
 
 import jsonschema_rs
@@ -39,7 +40,8 @@ class Problem(NamedTuple):
 class Reference:
     """The schemas of one APISIX: main objects, HTTP plugins, stream plugins.
 
-    They were made from Lua tables, so an empty object may stand where an empty list was meant.
+    They were made from Lua tables, so an empty object may stand where an empty list was meant. Two of the same schemas
+    are equal.
     """
 
     def __init__(self, dump: bytes) -> None:
@@ -59,6 +61,7 @@ class Reference:
         main = tree.get("main") if isinstance(tree, dict) else None
         if not isinstance(main, dict) or not all(isinstance(main.get(name), dict) for name in _NEEDED):
             raise SchemasError("no schemas of APISIX: `main.route` and `main.upstream` are wanted")
+        self.digest = blake2b(dump, digest_size=8).hexdigest()
         self._unknown = tree.get("errors", {})
         self._schemas = {
             "main": main,
@@ -68,6 +71,14 @@ class Reference:
         for family, schemas in self._schemas.items():
             for name in schemas:
                 self._check(family, name)
+
+    def __eq__(self, other: object) -> bool:
+        """Compare by content, so that settings that are read again make no difference by themselves."""
+        return isinstance(other, Reference) and other.digest == self.digest
+
+    def __hash__(self) -> int:
+        """Hash the content."""
+        return hash(self.digest)
 
     def problems(self, key: str, value: dict[str, Any]) -> list[Problem]:
         """Give what a node of this APISIX would refuse or skip in an object.

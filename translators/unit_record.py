@@ -44,7 +44,8 @@ def bundle_of(
         place = traceback.extract_tb(error.__traceback__)[-1]
         found = f"{type(error).__name__} in {place.name}, line {place.lineno}"[:MAX_PLACE_CHARS]
         return _failed(key, seq, "OUT-SCHEMA", found, "report this with the unit's input")
-    provenance = msgspec.structs.replace(bundle.provenance, build=f"{build}/{policy.digest()}")
+    decided = (build, policy.digest(), *([reference.digest] if reference is not None else []))
+    provenance = msgspec.structs.replace(bundle.provenance, build="/".join(decided))
     return msgspec.structs.replace(bundle, provenance=provenance)
 
 

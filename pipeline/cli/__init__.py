@@ -27,8 +27,21 @@ app = cyclopts.App(
         "unreachable, 75 timed out, 77 refused, 78 bad configuration."
     ),
 )
-COMMANDS = ("up", "translate", "topics", "keys", "status", "approve", "producer", "translator", "agent", "version")
-GROUPS = ("topics", "keys")
+COMMANDS = (
+    "up",
+    "translate",
+    "features",
+    "schemas",
+    "topics",
+    "keys",
+    "status",
+    "approve",
+    "producer",
+    "translator",
+    "agent",
+    "version",
+)
+GROUPS = ("schemas", "topics", "keys")
 for _name in COMMANDS:
     if _name in GROUPS:
         app.command(f"pipeline.cli.{_name}:app", name=_name)
