@@ -12,10 +12,12 @@ import msgspec
 import orjson
 
 import pipeline.settings
+from pipeline.cli.features import feature_rows, markdown
 from pipeline.settings import Settings
 from pipeline.state_diagram import session_document
 from translators.diagnostics import CODES
-from translators.registry import MAPPINGS, Diagnosed, Handled, Row
+from translators.policy import version_text
+from translators.requirement import REQUIREMENTS, TEMPLATE_SOURCE, TEMPLATE_VERSION, Loss
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +33,7 @@ def documents() -> dict[Path, str]:
         DOCS / "settings.schema.json": schema + "\n",
         DOCS / "mappings.md": mappings_document(),
         DOCS / "diagnostics.md": diagnostics_document(),
+        DOCS / "apisix-versions.md": versions_document(),
         DOCS / "ads-session.md": session_document(),
     }
 
@@ -84,23 +87,10 @@ def mappings_document() -> str:
         "# What each xDS field becomes",
         "",
         "Fidelity: E exact, A approximated, N not expressible (diagnosed), I without meaning for the data plane.",
-        "Generated from the registry; do not edit.",
+        "Generated from the registry (`meshferry features`); do not edit.",
         "",
-        "| field or extension | fidelity | diagnostics | note |",
-        "|---|---|---|---|",
     ]
-    lines += sorted(_mapping_line(row) for row in MAPPINGS)
-    return "\n".join(lines) + "\n"
-
-
-def _mapping_line(row: Row) -> str:
-    if isinstance(row, Handled):
-        fidelity, codes, note = row.fidelity.value, ", ".join(row.codes), ""
-    elif isinstance(row, Diagnosed):
-        fidelity, codes, note = "N", row.code, "restricts: fails closed" if row.restricts else row.effect
-    else:
-        fidelity, codes, note = "I", "", row.reason
-    return f"| `{row.source}` | {fidelity} | {codes} | {note} |"
+    return "\n".join(lines) + "\n" + markdown(feature_rows())
 
 
 def diagnostics_document() -> str:
@@ -117,6 +107,41 @@ def diagnostics_document() -> str:
     lines += [
         f"| {code} | {row.severity} | {row.diagnostic_class} | {row.effect} | {row.remedy} |"
         for code, row in CODES.items()
+    ]
+    return "\n".join(lines) + "\n"
+
+
+_LOSSES = {
+    Loss.COSMETIC: "left out, without a word",
+    Loss.DECORATION: "left out, WARN",
+    Loss.DECISION: "a route answers 503 instead, any other object is left out; ERROR",
+}
+
+
+def versions_document() -> str:
+    """Describe what needs a newer APISIX than the oldest that is supported."""
+    template = f"| {version_text(TEMPLATE_VERSION)} | plugins | a text with `${{x ?? default}}` | "
+    lines = [
+        "# Versions of APISIX",
+        "",
+        "`apisix_versions` of the policy names the versions of the nodes, such as `3.12-3.18`; a single version stands",
+        "in quotes. The default is `3.18`: the one version that translations are compared with Envoy on. Nothing tells",
+        "a translator what its nodes run, so older nodes have to be named, else they skip what they do not know.",
+        "",
+        "What the oldest of the versions lacks is not emitted, and OUT-VERSION says so; with `overrides` of `warn` or",
+        "`allow` for it, only the setting is left out where otherwise the whole object would be. What is in no row,",
+        "3.9 has. How older versions behave is not compared with Envoy: they lack the fixes of later ones.",
+        "Generated; do not edit.",
+        "",
+        "| since | object | setting | without it | what is said | change of APISIX |",
+        "|---|---|---|---|---|---|",
+        template + "a header is left out, WARN; else as for decisions: 503, ERROR | | " + TEMPLATE_SOURCE + " |",
+    ]
+    lines += [
+        f"| {version_text(row.since)} | {', '.join(row.directories)} | `{'.'.join(row.path)}`"
+        f"{': ' + row.what if row.what else ''} | {_LOSSES[row.loss]} "
+        f"| {row.effect} | {row.source} |"
+        for row in sorted(REQUIREMENTS, key=lambda row: (row.since, row.directories, row.path, row.source))
     ]
     return "\n".join(lines) + "\n"
 

@@ -150,6 +150,8 @@ class TranslatorSettings(_Section, frozen=True):
 
     group: str = "meshferry-translator"
     """Workers of one group share the views."""
+    schemas: str = ""
+    """File of `meshferry schemas pull`: objects are validated as the nodes do. Read again with the settings."""
 
 
 class AgentSettings(_Section, frozen=True):

@@ -58,7 +58,8 @@ def translate(view: UnitView, findings: Findings) -> Translation:
     if len(variants) > MAX_VARIANTS or (backend.draft.checks and len(variants) > 1):
         findings.report("CL-VARIANTS", at, value=str(len(variants)))
     writer = _Writer(cluster, backend, findings)
-    return Translation([build_object("upstreams", upstream_id(cluster.name, v), writer.upstream(v)) for v in variants])
+    objects = [build_object("upstreams", upstream_id(cluster.name, v), writer.upstream(v)) for v in variants]
+    return Translation(objects, origins={built.key: at for built in objects})
 
 
 def _backend(cluster: xds.Message, view: UnitView, at: Where, findings: Findings) -> Backend:

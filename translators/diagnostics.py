@@ -257,6 +257,12 @@ CODES: dict[str, Code] = {
     "ID-COLLISION": Code(ERROR, INTERNAL, "the second object is left out", "report it with both names"),
     "OUT-SCHEMA": Code(ERROR, INTERNAL, "the object is left out", "report it with the input"),
     "OUT-SIZE": Code(ERROR, CAPACITY, "the object is left out", "split the virtual host or cluster"),
+    "OUT-VERSION": Code(
+        WARN,
+        UNSUPPORTED,
+        "the setting is left out: the oldest nodes do not know it",
+        "upgrade the nodes, and say so in apisix_versions of the policy",
+    ),
     "OUT-COUNT": Code(WARN, CAPACITY, "router rebuilds will be slow", "split the view"),
     "CFG-UNKNOWN-ANY": Code(
         WARN, UNSUPPORTED, "the extension is not translated", "use an extension of the list in `meshferry features`"
@@ -271,5 +277,5 @@ CODES: dict[str, Code] = {
 }
 """Ours beyond section 11 are RT-PENDING (a RouteConfiguration that is named and not known), HF-UNTRANSLATED (a
 decorating filter that is left out), HF-RESTRICT (a restricting one that is not translated; apart, so that silencing the
-former never opens the latter), CFG-NODE (a setting of a node that differs, ports and plugins aside) and CFG-INVALID (a
-resource that cannot be read at all)."""
+former never opens the latter), OUT-VERSION (what the oldest nodes of the policy lack), CFG-NODE (a setting of a node
+that differs, ports and plugins aside) and CFG-INVALID (a resource that cannot be read at all)."""

@@ -27,7 +27,6 @@ from translators.where import Where
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from schemas.records import EtcdObject
     from translators.bucket import Domains
     from translators.closure import Placement
     from translators.expr import Expr
@@ -84,7 +83,7 @@ def translate(view: UnitView, findings: Findings) -> Translation:
         connection=connection,
     )
     virtual_host = None if view.unit.key.endswith("/*") else view.param("virtual_host")
-    return Translation(_Scope(context, (*scope, *front, *key), at, findings).objects(virtual_host))
+    return _Scope(context, (*scope, *front, *key), at, findings).translation(virtual_host)
 
 
 def _scope_key(hcm: xds.Message, scoped: xds.Message | None, findings: Findings) -> tuple[Expr, ...] | None:
@@ -107,11 +106,12 @@ def _chain_place(chain: xds.Message, at: Where) -> Where:
 
 @dataclass(frozen=True, slots=True)
 class _Listed:
-    """An entry in a bucket's list, with its virtual host and, in the host-less bucket, its domain."""
+    """An entry in a bucket's list, with its virtual host and, in the host-less bucket, its domain and their place."""
 
     entry: Entry
     virtual_host: str
     domain: str = "*"
+    at: Where | None = None
 
 
 class _Scope:
@@ -125,7 +125,7 @@ class _Scope:
         self._view = _path_view(context)
         self._authority = Authority.of(context.route_config, context.hcm, listener_port(context.listener))
 
-    def objects(self, virtual_host: str | None) -> list[EtcdObject]:
+    def translation(self, virtual_host: str | None) -> Translation:
         """Translate the host buckets of the virtual host that is known by this name; None = the host-less bucket."""
         virtual_hosts = self._context.route_config.virtual_hosts
         places = elements(self._at, "virtual_hosts", virtual_hosts)
@@ -133,7 +133,7 @@ class _Scope:
             self._add_hostless(virtual_hosts, places)
         elif virtual_hosts:
             self._add_hosts(virtual_hosts[0], places[0], virtual_host)
-        return self._objects.objects()
+        return Translation(self._objects.objects(), origins=self._objects.origins())
 
     def _add_hosts(self, virtual_host: xds.Message, at: Where, name: str) -> None:
         domains = self._domains(virtual_host, at)
@@ -143,7 +143,7 @@ class _Scope:
         for item, placement in self._placed(listed, at):
             for group in domains.groups:
                 self._objects.add(
-                    item.entry, placement, item.virtual_host, group.name, hosts=group.hosts, guards=group.guards
+                    item.entry, placement, item.virtual_host, group.name, at, hosts=group.hosts, guards=group.guards
                 )
 
     def _add_hostless(self, virtual_hosts: Sequence[xds.Message], places: Sequence[Where]) -> None:
@@ -153,14 +153,15 @@ class _Scope:
             domains = self._domains(virtual_host, at)
             entries = self._entries(virtual_host, at) if domains.hostless else []
             for domain in domains.hostless:
-                lists.setdefault(domain, [_Listed(entry, virtual_host.name, domain) for entry in entries])
+                lists.setdefault(domain, [_Listed(entry, virtual_host.name, domain, at) for entry in entries])
         if "*" not in lists:
             closing = terminal_entries(self._context, self._at, self._findings)
             lists["*"] = [_Listed(entry, "") for entry in closing]
         listed = [item for domain in sorted(lists, key=hostless_order) for item in lists[domain]]
         for item, placement in self._placed(listed, self._at):
             guards = self._authority.hostless_guards(item.domain)
-            self._objects.add(item.entry, placement, item.virtual_host, item.domain, guards=guards)
+            at = item.at or self._at
+            self._objects.add(item.entry, placement, item.virtual_host, item.domain, at, guards=guards)
 
     def _entries(self, virtual_host: xds.Message, at: Where) -> list[Entry]:
         context = replace(self._context, virtual_host=virtual_host)

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
+from functools import cache
 from hashlib import blake2b
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 
 _URL = msgspec.Meta(pattern=r"^https?://[^/?#\s]+")
 _BASE_URL = msgspec.Meta(pattern=r"^https?://[^/?#\s]+$")
 _NOT_EMPTY = msgspec.Meta(min_length=1)
+Version: TypeAlias = tuple[int, int]
+"""Major and minor version of APISIX; patch levels bring no fields."""
+
+OLDEST: Version = (3, 9)
+NEWEST: Version = (3, 18)
+_RANGE = re.compile(r"\s*(\d+\.\d+)(?:\.\d+)?\s*(?:-\s*(\d+\.\d+)(?:\.\d+)?\s*)?")
+
+
+def version_text(version: Version) -> str:
+    """Write a version as APISIX does, without its patch level."""
+    return f"{version[0]}.{version[1]}"
 
 
 class Action(StrEnum):
@@ -70,6 +83,12 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         opa_services: cluster of an ext_authz gRPC service -> what nodes ask instead.
         rls_static_limits: domain of a rate limit service -> its limits, which nodes then apply themselves.
         circuit_breakers: `limit_conn` makes nodes refuse requests to a cluster beyond its max_requests.
+        apisix_versions: the versions of the nodes, `3.12-3.18` or one alone. What the oldest of them lacks is diagnosed
+            and not emitted. The default is the one version that translations are compared with; nodes that are older
+            have to be named, because nothing a translator reads tells it of them.
+
+    Raises:
+        ValueError: apisix_versions is no range within 3.9 to 3.18.
     """
 
     overrides: dict[str, Action] = {}
@@ -83,11 +102,36 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     opa_services: dict[str, OPAService] = {}
     rls_static_limits: dict[str, tuple[StaticLimit, ...]] = {}
     circuit_breakers: Literal["ignore", "limit_conn"] = "ignore"
+    apisix_versions: str = version_text(NEWEST)
+
+    def __post_init__(self) -> None:
+        """Refuse versions that no table says anything about."""
+        oldest, newest = self.versions()
+        if not OLDEST <= oldest <= newest <= NEWEST:
+            known = f"{version_text(OLDEST)}-{version_text(NEWEST)}"
+            raise ValueError(f"apisix_versions: {self.apisix_versions!r} is not within {known}")
+
+    def versions(self) -> tuple[Version, Version]:
+        """Give the oldest and the newest version of the nodes."""
+        return _versions(self.apisix_versions)
 
     def digest(self) -> str:
         """Short fingerprint for the provenance: that of the values alone, however a settings file orders them."""
         named = msgspec.structs.replace(self, port_map={str(port): to for port, to in self.port_map.items()})
         return blake2b(msgspec.json.encode(named, order="sorted"), digest_size=8).hexdigest()
+
+
+@cache
+def _versions(text: str) -> tuple[Version, Version]:
+    found = _RANGE.fullmatch(text)
+    if found is None:
+        raise ValueError(f"apisix_versions: {text!r} is no range such as 3.12-3.18")
+    return _version(found[1]), _version(found[2] or found[1])
+
+
+def _version(text: str) -> Version:
+    major, _, minor = text.partition(".")
+    return int(major), int(minor)
 
 
 DEFAULT = Policy()

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from translators.expr import Expr
     from translators.route_context import RouteContext
     from translators.route_entry import Entry
+    from translators.where import Where
 
 _BLACKHOLE = BLACKHOLE_ID.encode()
 MIN_SAVED_BYTES = 200
@@ -48,6 +49,8 @@ class RouteObjects:
         self._routes: dict[str, dict[str, Any]] = {}
         self._plugin_configs: dict[str, dict[str, Any]] = {}
         self._services: dict[str, dict[str, Any]] = {}
+        self._origins: dict[str, Where] = {}
+        """Route id -> what the route stands for."""
 
     def add(
         self,
@@ -55,6 +58,7 @@ class RouteObjects:
         placement: Placement,
         virtual_host: str,
         bucket: str,
+        at: Where,
         *,
         hosts: Sequence[str] = (),
         guards: Sequence[Expr] = (),
@@ -66,6 +70,7 @@ class RouteObjects:
             placement: where it stands in the router.
             virtual_host: name of the entry's virtual host; empty for the terminal of the scope.
             bucket: tells the buckets apart in which one entry stands.
+            at: the virtual host or scope of an entry that stands for no route.
             hosts: as in route.hosts; empty in the host-less bucket.
             guards: what the bucket leaves open about the host.
         """
@@ -99,6 +104,7 @@ class RouteObjects:
         if "upstream_id" not in value:
             value.setdefault("plugins", {})
         self._routes[route_id] = value
+        self._origins[route_id] = entry.at or at
 
     def _share_counters(self, value: dict[str, Any]) -> None:
         """Move plugins that count into a service; its id is its content, so whatever means the same limit shares it."""
@@ -123,6 +129,14 @@ class RouteObjects:
         leads_nowhere = any(_BLACKHOLE in found.value for found in (*configs, *routes))
         consumers = consumer_objects(self._context.consumers)
         return [*([blackhole()] if leads_nowhere else []), *consumers, *configs, *services, *routes]
+
+    def origins(self) -> dict[str, Where]:
+        """Give what each object stands for, by key; what routes share stands for the first of them."""
+        found = {f"/routes/{route_id}": at for route_id, at in self._origins.items()}
+        for route_id, value in self._routes.items():
+            if "plugin_config_id" in value:
+                found.setdefault(f"/plugin_configs/{value['plugin_config_id']}", self._origins[route_id])
+        return found
 
     def _factor(self) -> None:
         """Move plugins that several routes share into one plugin_config, where that saves enough."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from pipeline.log import Log, Record
     from translators.policy import Policy
+    from translators.reference import Reference
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +49,7 @@ class TranslatorOptions:
         prefix: of topic names.
         group: workers of one group share the views.
         build: version that goes into the provenance of bundles.
+        reference: the schemas of the nodes; None validates against our own alone.
     """
 
     log: Log
@@ -55,6 +57,7 @@ class TranslatorOptions:
     prefix: str
     group: str
     build: str
+    reference: Reference | None = None
 
 
 async def run(options: TranslatorOptions) -> None:
@@ -135,7 +138,9 @@ class Worker:
             return NewRecord(record.key, None, headers)
         seq = revision_of(self._genesis_ms[units], record.offset)
         policy = self._options.policies[view]
-        value = encode(bundle_of(record.key, record.value, policy, seq, self._options.build))
+        options = self._options
+        bundle = bundle_of(record.key, record.value, policy, seq, options.build, reference=options.reference)
+        value = encode(bundle)
         if len(value) > MAX_BUNDLE_BYTES:
             value = encode(oversize_bundle(record.key, len(value), seq))
         return NewRecord(record.key, value, headers)

@@ -90,6 +90,7 @@ def translate(view: UnitView, findings: Findings) -> Translation:
     clusters = view.references(xds.CLUSTER)
     chains = _chains(listener, clusters, at, findings)
     routes: dict[str, EtcdObject] = {}
+    origins: dict[str, Where] = {}
     for address, port in addresses:
         mapped = findings.policy.port_map.get(port, port)
         for claim in _disjoint(_claims(chains, address, mapped, findings), findings):
@@ -97,10 +98,11 @@ def translate(view: UnitView, findings: Findings) -> Translation:
                 continue  # what it takes is nobody else's
             route = _stream_route(listener.name, claim)
             routes[route.key] = route
+            origins[route.key] = claim.chain.at
     objects = list(routes.values())
     if any(chain.draft.needs_blackhole and not chain.draft.is_closed for chain in chains):
         objects.append(blackhole())
-    return Translation(objects)
+    return Translation(objects, origins=origins)
 
 
 def _udp(listener: xds.Message, clusters: dict[str, xds.Message], at: Where, findings: Findings) -> Translation:

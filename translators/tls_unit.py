@@ -64,7 +64,8 @@ def translate(view: UnitView, findings: Findings) -> Translation:
     for name in names:
         if name.startswith("*."):
             findings.report("TLS-SNI-DEPTH", chosen.at.item("server_names", name), value=name)
-    return Translation([_ssl(group, chosen) for group in group_names(names)])
+    objects = [_ssl(group, chosen) for group in group_names(names)]
+    return Translation(objects, origins={built.key: chosen.at for built in objects})
 
 
 def _serve(context: xds.Message, secrets: dict[str, xds.Message], at: Where, findings: Findings) -> _Served | None:

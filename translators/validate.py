@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, Any
 import jsonschema_rs
 import orjson
 
+from translators.fitting import closed, fitted
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from schemas.records import EtcdObject
     from translators.findings import Findings
+    from translators.reference import Reference
     from translators.where import Where
 
 DIRECTORIES = (
@@ -30,20 +33,40 @@ DIRECTORIES = (
     "global_rules",
     "consumers",
 )
+_REFUSED = "nodes would refuse or skip it: a route answers 503 instead, anything else is left out"
+_REMEDIES = {
+    "HF-PLUGIN-DISABLED": "enable the plugin in config.yaml of the nodes, then pull the schemas again",
+    "OUT-SCHEMA": "name the nodes' versions in apisix_versions of the policy, or report it with the input",
+}
 _SHARED = ("definitions", "plugins")
 
 
-def validated(objects: Iterable[EtcdObject], at: Where, findings: Findings) -> tuple[EtcdObject, ...]:
-    """Keep the objects that may leave, sorted by key.
+def validated(
+    objects: Iterable[EtcdObject],
+    at: Where,
+    findings: Findings,
+    *,
+    origins: Mapping[str, Where] | None = None,
+    reference: Reference | None = None,
+) -> tuple[EtcdObject, ...]:
+    """Keep the objects that may leave, sorted by key, fitted to the nodes of the policy.
 
     Args:
         objects: what a translation made, in any order.
         at: the unit, for the diagnostics; an object is named by its key.
-        findings: receives OUT-SCHEMA, OUT-SIZE and ID-COLLISION for those that are left out.
+        findings: receives OUT-VERSION for what is left out of objects, OUT-SCHEMA, OUT-SIZE, HF-PLUGIN-DISABLED and
+            ID-COLLISION for those that are left out.
+        origins: key -> place in the source; what has none is named below the unit.
+        reference: the schemas of the nodes, beside our own.
     """
     kept: dict[str, EtcdObject] = {}
-    for candidate in sorted(objects, key=lambda item: (item.key, item.value)):
-        place = at.item("objects", candidate.key)
+    for made in sorted(objects, key=lambda item: (item.key, item.value)):
+        place = (origins or {}).get(made.key) or at.item("objects", made.key)
+        candidate = fitted(made, place, findings)
+        if candidate is not None and reference is not None:
+            candidate = _fitting_the_nodes(candidate, place, findings, reference)
+        if candidate is None:
+            continue
         first = kept.get(candidate.key)
         if first is not None:
             if first.value != candidate.value:
@@ -55,6 +78,22 @@ def validated(objects: Iterable[EtcdObject], at: Where, findings: Findings) -> t
         else:
             kept[candidate.key] = candidate
     return tuple(kept.values())
+
+
+def _fitting_the_nodes(candidate: EtcdObject, at: Where, findings: Findings, reference: Reference) -> EtcdObject | None:
+    """Give an object that nodes take: itself, a route that denies in its stead, or nothing."""
+    stand_in: EtcdObject | None = candidate
+    for problem in reference.problems(candidate.key, orjson.loads(candidate.value)):
+        code = "HF-PLUGIN-DISABLED" if problem.is_missing_plugin else "OUT-SCHEMA"
+        findings.report(code, at, value=f"{candidate.key}: {problem.text}", effect=_REFUSED, remedy=_REMEDIES[code])
+        stand_in = closed(candidate, code)
+    if (
+        stand_in is not candidate
+        and stand_in is not None
+        and reference.problems(stand_in.key, orjson.loads(stand_in.value))
+    ):
+        return None
+    return stand_in
 
 
 def problem_of(candidate: EtcdObject) -> str | None:

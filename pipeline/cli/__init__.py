@@ -31,6 +31,8 @@ COMMANDS = (
     "up",
     "translate",
     "bootstrap",
+    "features",
+    "schemas",
     "topics",
     "keys",
     "status",
@@ -40,7 +42,7 @@ COMMANDS = (
     "agent",
     "version",
 )
-GROUPS = ("topics", "keys")
+GROUPS = ("schemas", "topics", "keys")
 for _name in COMMANDS:
     if _name in GROUPS:
         app.command(f"pipeline.cli.{_name}:app", name=_name)

@@ -30,6 +30,10 @@ class UsageError(ValueError):
     """The arguments contradict each other."""
 
 
+class UnreachableError(RuntimeError):
+    """What a command asks does not answer; one line with its address and the remedy."""
+
+
 class RefusedError(RuntimeError):
     """The command would do something that is not allowed."""
 
@@ -38,6 +42,7 @@ _CODES: tuple[tuple[type[BaseException], ExitCode], ...] = (
     (UsageError, ExitCode.USAGE),
     (BadInputError, ExitCode.BAD_INPUT),
     (LogUnreachableError, ExitCode.UNREACHABLE),
+    (UnreachableError, ExitCode.UNREACHABLE),
     (TimeoutError, ExitCode.TIMED_OUT),
     (RefusedError, ExitCode.REFUSED),
     (SettingsError, ExitCode.BAD_CONFIGURATION),

@@ -9,8 +9,8 @@ import orjson
 from producers.image import Image
 from producers.intake import Intake
 from producers.units import Cutter, Removal
-from translators import translate
 from translators.findings import Findings
+from translators.translate import translate_with_origins
 from translators.where import Where
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from producers.source import Changes, Note, SourceProblem
     from schemas.records import Bundle, Diagnostic, Unit
     from translators.policy import Policy
+    from translators.reference import Reference
 
 
 class Offline(NamedTuple):
@@ -28,11 +29,15 @@ class Offline(NamedTuple):
         bundles: one per unit.
         problems: resources that could not be taken.
         notes: what the source noted while it read, as findings.
+        units: what was translated, in the order of the bundles.
+        origins: key of an object -> the place in the source that it stands for.
     """
 
     bundles: tuple[Bundle, ...]
     problems: tuple[SourceProblem, ...]
     notes: tuple[Diagnostic, ...] = ()
+    units: tuple[Unit, ...] = ()
+    origins: dict[str, Where] = {}  # noqa: RUF012 - never written to
 
     def objects(self) -> dict[str, dict[str, Any]]:
         """Give the union of the bundles' objects by key below the etcd prefix."""
@@ -58,11 +63,13 @@ def units_of(changes: Changes, view: str) -> tuple[list[Unit], tuple[SourceProbl
     return [unit for unit in cut if not isinstance(unit, Removal)], admission.problems
 
 
-def translate_offline(changes: Changes, view: str, policy: Policy) -> Offline:
-    """Translate a complete set of resources."""
+def translate_offline(changes: Changes, view: str, policy: Policy, *, reference: Reference | None = None) -> Offline:
+    """Translate a complete set of resources, validated against the schemas of nodes where they are given."""
     units, problems = units_of(changes, view)
-    notes = findings_of(changes.notes, policy)
-    return Offline(tuple(translate(unit, policy) for unit in units), problems, notes)
+    translated = [translate_with_origins(unit, policy, reference=reference) for unit in units]
+    origins = {key: at for found in translated for key, at in found.origins.items()}
+    bundles = tuple(found.bundle for found in translated)
+    return Offline(bundles, problems, findings_of(changes.notes, policy), tuple(units), origins)
 
 
 def findings_of(notes: Iterable[Note], policy: Policy) -> tuple[Diagnostic, ...]:

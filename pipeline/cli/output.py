@@ -32,7 +32,9 @@ def print_rows(rows: Sequence[dict[str, Any]], columns: Sequence[str], form: For
     from rich.console import Console  # noqa: PLC0415 - only a terminal needs it
     from rich.table import Table  # noqa: PLC0415 - only a terminal needs it
 
-    table = Table(*columns, box=None, header_style="bold")
+    table = Table(box=None, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*(str(row.get(column, "")) for column in columns))
-    Console().print(table)
+    Console(markup=False, emoji=False).print(table)  # a path such as routes[0] is no markup

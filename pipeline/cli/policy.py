@@ -42,6 +42,8 @@ def policy_from(tree: Any, place: str) -> Policy:
     from translators.diagnostics import CODES  # noqa: PLC0415 - only the roles that translate need it
     from translators.policy import Policy  # noqa: PLC0415 - only the roles that translate need it
 
+    if isinstance(tree, dict) and isinstance(tree.get("apisix_versions"), float):
+        raise SettingsError(f"{place}.apisix_versions: a number is no version: write it in quotes, such as '3.10'")
     try:
         policy = msgspec.convert(tree, Policy, strict=False)
     except msgspec.ValidationError as error:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.cli.policy import policy_from
 from pipeline.cli.role_options import SettingsFile, Views, chosen_views, configured_log, settings_from
+from pipeline.cli.schemas import read_reference
 from pipeline.cli.settings_watch import SettingsWatch, say_fixed, say_refused
 from pipeline.log import BrokenTopicError, LogUnreachableError
 from pipeline.reload import TRANSLATOR_FIXED, choose_views, keep_fixed
@@ -158,4 +159,5 @@ def translator_options(settings: Settings, views: list[str], log: Log) -> Transl
         prefix=settings.log.prefix,
         group=settings.translator.group,
         build=build_version(),
+        reference=read_reference(settings.translator.schemas, "translator.schemas"),
     )

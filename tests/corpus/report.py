@@ -22,8 +22,8 @@ from rich.table import Table
 from pipeline.cli.offline import translate_offline
 from producers.files.load import load
 from producers.source import Changes
-from tests.corpus.reference import Reference
 from translators.policy import DEFAULT
+from translators.reference import Reference
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -74,13 +74,13 @@ def translate_case(path: Path, reference: Reference | None, tally: Tally) -> Non
         if found["code"] == "OUT-SCHEMA":
             tally.invalid.append(f"{path}: {found['value']}")
     for key, value in objects.items() if reference else ():
-        tally.invalid += [f"{path}: {key}: {error}" for error in reference.errors(key, value)]
+        tally.invalid += [f"{path}: {key}: {problem.text}" for problem in reference.problems(key, value)]
 
 
 def report(corpus: Path) -> int:
     """Run all cases and print the tables."""
     dump = corpus.parent / REFERENCE
-    reference = Reference(dump) if dump.exists() else None
+    reference = Reference(dump.read_bytes()) if dump.exists() else None
     tallies: dict[str, Tally] = defaultdict(Tally)
     cases = cases_of(corpus)
     console = Console(width=140)

@@ -418,6 +418,13 @@ def test_the_socket_is_chosen_by_endpoint_metadata():
     assert none.value["scheme"] == "http"
 
 
+def test_what_is_found_in_a_chosen_socket_is_said_to_stand_there():
+    common = {"tls_certificate_sds_secret_configs": [{"name": "client"}]}
+    match = {"name": "mtls", "match": {}, "transport_socket": tls_socket(common_tls_context=common)}
+    (found,) = cluster_outcome({"transport_socket_matches": [match]}, ONE).diagnostics
+    assert found.path.startswith("transport_socket_matches[mtls].transport_socket.common_tls_context.")
+
+
 def test_endpoints_with_another_socket_than_most_are_left_out():
     tls = [lb_endpoint(f"10.0.0.{last}", **matched(tls="yes")) for last in (1, 2)]
     found = cluster_outcome(MATCHES, [locality(*tls, lb_endpoint("10.0.0.3"))])

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from translators.policy import Action, OPAService, Policy, StaticLimit
+from translators.policy import NEWEST, Action, OPAService, Policy, StaticLimit, Version
 
 LIMIT = {"descriptor": [["user", ""]], "requests_per_unit": 1, "unit": "day"}
 
@@ -79,3 +79,21 @@ def test_what_a_policy_may_say(tree: dict[str, Any]):
 def test_what_it_may_not(tree: dict[str, Any]):
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert(tree, Policy)
+
+
+@pytest.mark.parametrize(
+    ("text", "oldest", "newest"),
+    [("3.18", (3, 18), (3, 18)), ("3.9-3.18", (3, 9), (3, 18)), (" 3.14.1 - 3.15.0", (3, 14), (3, 15))],
+)
+def test_versions_of_the_nodes(text: str, oldest: Version, newest: Version):
+    assert Policy(apisix_versions=text).versions() == (oldest, newest)
+
+
+@pytest.mark.parametrize("text", ["3.8", "3.8-3.18", "3.9-3.19", "3.18-3.9", "", "3", "3.x", "3.9-3.10-3.11", "2.15"])
+def test_versions_that_nothing_is_known_of(text: str):
+    with pytest.raises(ValueError, match=r"^apisix_versions: "):
+        Policy(apisix_versions=text)
+
+
+def test_untold_the_nodes_are_of_the_version_that_translations_are_compared_with():
+    assert Policy().versions() == (NEWEST, NEWEST)

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from tests.translators.route_parts import context
+from tests.translators.route_parts import AT_HOST, context
 from translators.closure import Placement
 from translators.path_key import ANY_PATH
 from translators.route_context import Part
@@ -23,7 +23,7 @@ def objects(*plugins: dict[str, Any], upstream: bool = True) -> dict[str, dict[s
     for number, one in enumerate(plugins):
         fields = {"plugins": one, **({"upstream_id": "u"} if upstream else {})}
         entry = Entry(f"name:{number}", "", None, Part(fields=fields), ANY_PATH)
-        built.add(entry, Placement((f"/{number}",), 0, ()), "shop", "*")
+        built.add(entry, Placement((f"/{number}",), 0, ()), "shop", "*", AT_HOST)
     return {found.key: orjson.loads(found.value) for found in built.objects()}
 
 

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.records import EtcdObject
-from tests.corpus.reference import Reference
 from translators.etcd_object import build_object
 from translators.findings import Findings
 from translators.policy import Policy
+from translators.reference import Reference
 from translators.validate import DIRECTORIES, problem_of, validated
 from translators.variant import blackhole
 from translators.where import Where
@@ -145,7 +145,7 @@ BAD: list[tuple[str, dict[str, Any]]] = [
 
 
 def reference() -> Reference | None:
-    return Reference(DUMP) if DUMP.is_file() else None
+    return Reference(DUMP.read_bytes()) if DUMP.is_file() else None
 
 
 @pytest.mark.parametrize(("directory", "value"), GOOD)
@@ -153,7 +153,7 @@ def test_good_objects_pass_ours_and_apisixs_schemas(directory: str, value: dict[
     built = build_object(directory, "x", value)
     assert problem_of(built) is None
     apisix = reference()
-    assert apisix is None or apisix.errors(built.key, orjson.loads(built.value)) == []
+    assert apisix is None or apisix.problems(built.key, orjson.loads(built.value)) == []
 
 
 @pytest.mark.parametrize(("directory", "value"), BAD)
@@ -240,4 +240,4 @@ def test_our_upstreams_are_never_looser_than_apisixs(value: dict[str, Any]):
     assert value["retries"] >= 0
     assert all(seconds > 0 for seconds in value.get("timeout", {}).values())
     apisix = reference()
-    assert apisix is None or apisix.errors(built.key, value) == []
+    assert apisix is None or apisix.problems(built.key, value) == []

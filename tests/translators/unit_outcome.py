@@ -61,7 +61,7 @@ def outcome(
     findings = Findings(policy or Policy())
     unit = Unit(kind, f"{kind}/test", params or {}, tuple(resources))
     translation = KINDS[kind](UnitView(unit), findings)
-    objects = validated(translation.objects, Where("", unit.key), findings)
+    objects = validated(translation.objects, Where("", unit.key), findings, origins=translation.origins)
     manifest = orjson.loads(translation.manifest) if translation.manifest else {}
     return Outcome(objects, findings.diagnostics(), manifest)
 

@@ -156,10 +156,12 @@ def test_an_agent_whose_state_directory_cannot_be_written_is_1(meshferry: Meshfe
 
 def test_help_teaches_purpose_example_and_exit_codes(meshferry: Meshferry):
     listed = meshferry("--help").out
-    for command in (*COMMANDS, "up", "translate", "version"):
+    for command in (*COMMANDS, "up", "translate", "features", "schemas pull", "version"):
         found = meshferry(*command.split(), "--help")
         assert found.code == 0
         assert f"meshferry {command}" in found.out.partition("Exit codes:")[0].partition("\n")[2], command
         assert "Exit codes: 0 " in found.out
         assert f"│ {command.split()[0]} " in listed
-        assert found.out.partition("\n\n")[2].split()[0] in listed.split() or command.startswith("topics ")
+        assert found.out.partition("\n\n")[2].split()[0] in listed.split() or command.startswith(
+            ("topics ", "schemas ")
+        )

@@ -370,6 +370,8 @@ def test_wrong_arguments_are_64(meshferry: Meshferry, arguments: list[str], mess
         ("overrides: {RT-REGEX: perhaps}", "policy.yaml: Invalid enum value 'perhaps'"),
         ("colour: red", "policy.yaml: Object contains unknown field `colour`"),
         ("port_map: {80: 65536}", "policy.yaml.port_map: 65536 is no port; use 1 to 65535"),
+        ("apisix_versions: 3.10", "policy.yaml.apisix_versions: a number is no version: write it in quotes"),
+        ("apisix_versions: 2.0-3.18", "policy.yaml: apisix_versions: '2.0-3.18' is not within 3.9-3.18"),
         ("- 1", "policy.yaml: Expected `object`, got `array`"),
         ("a: [", "policy.yaml: not YAML: "),
         ("a: 2024-13-01", "policy.yaml: not YAML: "),

@@ -57,7 +57,8 @@ def choose_socket(
     used = [endpoint for endpoint, index in zip(endpoints, by_endpoint, strict=True) if index == chosen]
     if chosen >= 0:
         match = cluster.transport_socket_matches[chosen]
-        return match.transport_socket, used, at.item("transport_socket_matches", match.name or chosen)
+        place = at.item("transport_socket_matches", match.name or chosen)
+        return match.transport_socket, used, place.field("transport_socket")
     own = cluster.transport_socket if cluster.HasField("transport_socket") else None
     return own, used, at.field("transport_socket")
 
