@@ -61,7 +61,7 @@ ROWS: tuple[Row, ...] = (
         f"{_FILTER}.rbac.v3.RBAC",
         rbac.apply,
         Fidelity.EXACT,
-        codes=("HF-RESTRICT", "HF-META", "TLS-SAN", "RT-HEADER", "RT-REGEX"),
+        codes=("HF-RESTRICT", "HF-META", "TLS-SAN", "RT-HEADER", "RT-REGEX", "HCM-XFF"),
     ),
     Handled(
         f"{_FILTER}.ext_authz.v3.ExtAuthz",

@@ -3,7 +3,7 @@
 Target: a guard that answers 403 where a DENY policy holds, or no ALLOW policy does.
 Fidelity: E; what cannot be expressed counts against the request.
 Differs: paths are compared as nginx normalises them unless path_matching is raw.
-Diagnostics: HF-RESTRICT, HF-META, TLS-SAN, RT-HEADER, RT-REGEX.
+Diagnostics: HF-RESTRICT, HF-META, TLS-SAN, RT-HEADER, RT-REGEX, HCM-XFF.
 See: mapping.md sections 4.7, 6.6 and 14.9.
 """
 

@@ -4,7 +4,7 @@ Target: expressions.
 Fidelity: E.
 Differs: metadata, filter state and the names in client certificates are not known to APISIX; of a token that jwt_authn
     verifies on the route it is known that it was verified, its issuer, and on demand that it has a subject.
-Diagnostics: HF-META, TLS-SAN, HF-RESTRICT, RT-HEADER, RT-REGEX.
+Diagnostics: HF-META, TLS-SAN, HF-RESTRICT, RT-HEADER, RT-REGEX, HCM-XFF.
 See: mapping.md sections 4.7 and 6.6.
 """
 
@@ -34,10 +34,12 @@ if TYPE_CHECKING:
 
 _COLLIDES = "a header whose name differs by `-` and `_` only counts as well"
 _COLLISION_REMEDY = "drop such headers before the proxy, or restrict by another header"
+_CONNECTION = "the address of the connection is compared, where Envoy believes the last one of x-forwarded-for"
+_TRUST = "set use_remote_address where clients connect directly, or xff_num_trusted_hops: 1 behind a proxy"
 _ADDRESSES = {
     "direct_remote_ip": "realip_remote_addr",
     "remote_ip": "remote_addr",
-    "source_ip": "remote_addr",
+    "source_ip": "realip_remote_addr",
     "destination_ip": "server_addr",
 }
 _JWT_AUTHN = "envoy.filters.http.jwt_authn"
@@ -106,9 +108,17 @@ class RuleReader:
 
     def _leaf(self, kind: str, value: Any, at: Where) -> Approximation | None:
         if kind in _ADDRESSES:
+            if kind == "remote_ip" and self._believes_everyone():
+                self._findings.report("HCM-XFF", at, effect=_CONNECTION, remedy=_TRUST)
             return exactly(expr.ip_match(_ADDRESSES[kind], [f"{value.address_prefix}/{value.prefix_len.value}"]))
         read = self.READS.get(kind)
         return read(self, value, at) if read is not None else None
+
+    def _believes_everyone(self) -> bool:
+        """Tell whether Envoy takes the client's address from X-Forwarded-For whoever sent it, which is its default."""
+        hcm = self._context.hcm
+        is_told = hcm.use_remote_address.value or hcm.xff_num_trusted_hops or hcm.original_ip_detection_extensions
+        return not is_told
 
     def _header(self, header: xds.Message, at: Where) -> Approximation:
         hcm = self._context.hcm

@@ -88,6 +88,21 @@ def test_a_condition_that_cannot_be_expressed_counts_against_the_request(princip
     assert not is_denied(opened, Request("h", "/"))
 
 
+@pytest.mark.parametrize(
+    ("kind", "hcm", "codes"),
+    [
+        ("remote_ip", {}, ["HCM-XFF"]),
+        ("remote_ip", {"use_remote_address": True}, []),
+        ("direct_remote_ip", {}, []),
+        ("source_ip", {}, []),
+    ],
+)
+def test_an_address_that_envoy_would_take_from_a_header_is_told(kind, hcm, codes):
+    principal = {kind: {"address_prefix": "10.0.0.0", "prefix_len": 8}}
+    policies = {"one": {"permissions": [{"any": True}], "principals": [principal]}}
+    assert guarded({"rules": {"action": "DENY", "policies": policies}}, hcm=hcm).codes == codes
+
+
 def test_two_filters_deny_in_their_order():
     filters = [http_filter(".rbac.v3.RBAC", RULES), {**http_filter(".rbac.v3.RBAC", RULES), "name": "second"}]
     outcome = route_outcome({"redirect": {"path_redirect": "/"}}, filters=filters)
