@@ -7,16 +7,31 @@ in no row is a hole: `dispatch.apply` reports it as CFG-UNKNOWN-FIELD, so nothin
 
 from __future__ import annotations
 
-from translators.registry import action, cluster, connection, http, listener, match, restriction, route, stream, tls
+from translators.registry import (
+    action,
+    cluster,
+    connection,
+    core,
+    http,
+    identity,
+    listener,
+    match,
+    restriction,
+    route,
+    stream,
+    tls,
+)
 from translators.registry.row import Diagnosed, Fidelity, Handled, Ignored, Row
 
 __all__ = ["ROWS", "Diagnosed", "Fidelity", "Handled", "Ignored", "Row", "find"]
 
 MAPPINGS: tuple[Row, ...] = (
+    *core.ROWS,
     *listener.ROWS,
     *connection.ROWS,
     *http.ROWS,
     *restriction.ROWS,
+    *identity.ROWS,
     *route.ROWS,
     *match.ROWS,
     *action.ROWS,

@@ -12,7 +12,7 @@ from translators.mappings.action import (
     retry_policy,
     upgrade_configs,
 )
-from translators.registry.row import Diagnosed, Fidelity, Handled, Row, diagnosed, handled, ignored
+from translators.registry.row import Diagnosed, Fidelity, Handled, Row, diagnosed, handled, ignored, lost
 
 _ROUTE = "envoy.config.route.v3"
 _ACTION = f"{_ROUTE}.RouteAction"
@@ -20,6 +20,7 @@ _WEIGHTED = f"{_ROUTE}.WeightedCluster"
 _MIRROR = f"{_ACTION}.RequestMirrorPolicy"
 _REDIRECT = f"{_ROUTE}.RedirectAction"
 _RETRY = f"{_ROUTE}.RetryPolicy"
+_HASH = f"{_ACTION}.HashPolicy"
 _RUNTIME = "there is no runtime layer"
 _TUNING = "tuning of Envoy's own streams"
 
@@ -47,7 +48,7 @@ _ACTION_ROWS: tuple[Row, ...] = (
     *ignored(_ACTION, _TUNING, "flush_timeout", "early_data_policy"),
     *ignored(_ACTION, "grpc-timeout is not looked at", "max_grpc_timeout", "grpc_timeout_offset"),
     *diagnosed(_ACTION, "RA-RETRY", "retry_policy_typed_config", effect="nothing is retried"),
-    Handled(f"{_ACTION}.hedge_policy", retry_policy.apply_hedge, Fidelity.NOT_EXPRESSIBLE, codes=("RA-RETRY",)),
+    Handled(f"{_ACTION}.hedge_policy", retry_policy.apply_hedge, Fidelity.NOT_EXPRESSIBLE, codes=("RA-RETRY",), is_whole=True),
     Handled(
         f"{_ACTION}.request_mirror_policies",
         fidelity=Fidelity.APPROXIMATED,
@@ -79,10 +80,25 @@ _PART_ROWS: tuple[Row, ...] = (
     *handled(_REDIRECT, "https_redirect", "scheme_redirect", "host_redirect", "port_redirect", "path_redirect"),
     *handled(_REDIRECT, "prefix_rewrite", "regex_rewrite", "response_code", "strip_query"),
     *handled(f"{_ROUTE}.DirectResponseAction", "status", "body", "body_format"),
-    *handled(_RETRY, "retry_on", "num_retries", "per_try_timeout", "per_try_idle_timeout", "retry_priority"),
-    *handled(_RETRY, "retry_host_predicate", "retry_options_predicates", "retriable_status_codes"),
-    *handled(_RETRY, "rate_limited_retry_back_off", "retriable_headers", "retriable_request_headers"),
+    *handled(_RETRY, "retry_on", "num_retries", "per_try_timeout", "per_try_idle_timeout"),
+    *handled(_RETRY, "retriable_status_codes", "retriable_headers", "retriable_request_headers"),
+    *lost(_RETRY, "RA-RETRY", "retry_priority", "rate_limited_retry_back_off", "retry_options_predicates"),
+    Handled(
+        f"{_RETRY}.retry_host_predicate", fidelity=Fidelity.APPROXIMATED, codes=("RA-RETRY",), is_whole=True
+    ),
     *ignored(_RETRY, "nginx tries the next node at once", "retry_back_off", "host_selection_retry_max_attempts"),
+    *handled(f"{_ACTION}.UpgradeConfig", "upgrade_type", "enabled"),
+    *ignored(f"{_ACTION}.UpgradeConfig", "said by RT-CONNECT", "connect_config"),
+    *handled(_HASH, "header", "cookie", "connection_properties", "query_parameter", "terminal"),
+    *lost(_HASH, "RA-HASH-COOKIE", "filter_state"),
+    *handled(f"{_HASH}.Header", "header_name"),
+    *lost(f"{_HASH}.Header", "RA-HASH-COOKIE", "regex_rewrite"),
+    *handled(f"{_HASH}.Cookie", "name"),
+    *lost(f"{_HASH}.Cookie", "RA-HASH-COOKIE", "ttl"),
+    *ignored(f"{_HASH}.Cookie", "said by RA-HASH-COOKIE: no cookie is generated", "path", "attributes"),
+    *handled(f"{_HASH}.ConnectionProperties", "source_ip"),
+    *handled(f"{_HASH}.QueryParameter", "name"),
+    *handled("envoy.type.matcher.v3.RegexMatchAndSubstitute", "pattern", "substitution"),
     *handled("envoy.config.core.v3.HeaderValueOption", "header", "append", "append_action", "keep_empty_value"),
     *handled("envoy.config.core.v3.HeaderValue", "key", "value", "raw_value"),
     *handled(f"{_ROUTE}.FilterConfig", "config", "is_optional", "disabled"),
@@ -98,16 +114,17 @@ _MUTATIONS = (
 
 _LEVEL_ROWS: tuple[Row, ...] = (
     *(row for level in _LEVELS for row in handled(f"{_ROUTE}.{level}", *_MUTATIONS, "typed_per_filter_config")),
-    *handled(f"{_ROUTE}.Route", "route", "redirect", "direct_response", "filter_action", "non_forwarding_action"),
+    *handled(f"{_ROUTE}.Route", "route", "redirect", "direct_response", "non_forwarding_action"),
+    *lost(f"{_ROUTE}.Route", "RT-ACTION", "filter_action"),
     *handled(f"{_ROUTE}.VirtualHost", "retry_policy", "rate_limits", "cors"),
     *diagnosed(f"{_ROUTE}.VirtualHost", "RA-RETRY", "retry_policy_typed_config", effect="nothing is retried"),
     Handled(
-        f"{_ROUTE}.VirtualHost.hedge_policy", retry_policy.apply_hedge, Fidelity.NOT_EXPRESSIBLE, codes=("RA-RETRY",)
+        f"{_ROUTE}.VirtualHost.hedge_policy", retry_policy.apply_hedge, Fidelity.NOT_EXPRESSIBLE, codes=("RA-RETRY",), is_whole=True
     ),
     *handled(f"{_ROUTE}.VirtualHost", "request_mirror_policies"),
     *handled(f"{_ROUTE}.RouteConfiguration", "request_mirror_policies"),
     *handled(f"{_ROUTE}.RouteConfiguration", "internal_only_headers", "most_specific_header_mutations_wins"),
-    *handled(f"{_ROUTE}.RouteConfiguration", "cluster_specifier_plugins"),
+    *ignored(f"{_ROUTE}.RouteConfiguration", "said by RA-CLUSTER-PLUGIN where it is used", "cluster_specifier_plugins"),
 )
 
 ROWS: tuple[Row, ...] = (*_ACTION_ROWS, *_PART_ROWS, *_LEVEL_ROWS)

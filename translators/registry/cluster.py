@@ -15,7 +15,7 @@ from translators.mappings.cluster import (
     outlier_detection,
     subset,
 )
-from translators.registry.row import Diagnosed, Fidelity, Handled, Ignored, Row, diagnosed, handled, ignored
+from translators.registry.row import Diagnosed, Fidelity, Handled, Ignored, Row, diagnosed, handled, ignored, lost
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,6 +31,9 @@ _HTTP = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _HEALTH = "envoy.config.core.v3.HealthCheck"
 _HTTP_HEALTH = f"{_HEALTH}.HttpHealthCheck"
 _OUTLIER = "envoy.config.cluster.v3.OutlierDetection"
+_HTTP2 = "envoy.config.core.v3.Http2ProtocolOptions"
+_UPSTREAM_HTTP = "envoy.config.core.v3.UpstreamHttpProtocolOptions"
+_CODECS = "limits and timers of Envoy's own codecs"
 _RATES = "said by the detectors that use them"
 _PROBES = "probes are APISIX's own"
 _STATISTICS = "statistics of Envoy"
@@ -105,7 +108,7 @@ _CLUSTER_ROWS: tuple[Row, ...] = (
         phase=70,
         codes=("CL-OUTLIER",),
     ),
-    Handled(f"{_CLUSTER}.circuit_breakers", circuit_breakers.apply, Fidelity.NOT_EXPRESSIBLE, codes=("CL-BREAKER",)),
+    Handled(f"{_CLUSTER}.circuit_breakers", circuit_breakers.apply, Fidelity.NOT_EXPRESSIBLE, codes=("CL-BREAKER",), is_whole=True),
     Diagnosed(
         f"{_CLUSTER}.transport_socket_matcher",
         "TLS-SOCKET",
@@ -121,6 +124,20 @@ _CLUSTER_ROWS: tuple[Row, ...] = (
     *handled(_SUBSETS, "fallback_policy", "default_subset", "subset_selectors", "list_as_any"),
     *ignored(_SUBSETS, _TUNING, "locality_weight_aware", "scale_locality_weight", "panic_mode_any"),
     *ignored(_SUBSETS, "no metadata is tried in turn", "metadata_fallback_policy"),
+    *handled(f"{_SUBSETS}.LbSubsetSelector", "keys", "single_host_per_subset"),
+    *handled(f"{_SUBSETS}.LbSubsetSelector", "fallback_policy", "fallback_keys_subset"),
+    *handled(f"{_CLUSTER}.EdsClusterConfig", "eds_config", "service_name"),
+    *handled(f"{_CLUSTER}.CustomClusterType", "name", "typed_config"),
+    *handled(f"{_CLUSTER}.TransportSocketMatch", "match", "transport_socket"),
+    *ignored(f"{_CLUSTER}.TransportSocketMatch", _STATISTICS, "name"),
+    *lost(f"{_CLUSTER}.RoundRobinLbConfig", "CL-FEATURE", "slow_start_config"),
+    *lost(f"{_CLUSTER}.LeastRequestLbConfig", "CL-FEATURE", "slow_start_config"),
+    *ignored(f"{_CLUSTER}.LeastRequestLbConfig", _TUNING, "choice_count", "active_request_bias"),
+    *handled(f"{_COMMON_LB}.ZoneAwareLbConfig", "fail_traffic_on_panic"),
+    *ignored(f"{_COMMON_LB}.ZoneAwareLbConfig", "all zones are used, as in a zone that is too small", "min_cluster_size"),
+    *ignored(f"{_COMMON_LB}.ZoneAwareLbConfig", "all zones are used: that of a node is not known", "routing_enabled"),
+    *handled("envoy.config.cluster.v3.LoadBalancingPolicy", "policies"),
+    *handled("envoy.config.cluster.v3.LoadBalancingPolicy.Policy", "typed_extension_config"),
 )
 
 _PROTOCOL_ROWS: tuple[Row, ...] = (
@@ -136,6 +153,28 @@ _PROTOCOL_ROWS: tuple[Row, ...] = (
     *handled(_COMMON_HTTP, "idle_timeout", "max_requests_per_connection"),
     *ignored(_COMMON_HTTP, _LIMITS, "max_connection_duration", "max_headers_count", "max_response_headers_kb"),
     *ignored(_COMMON_HTTP, _LIMITS, "max_stream_duration", "headers_with_underscores_action"),
+    *(
+        row
+        for choice in ("ExplicitHttpConfig", "UseDownstreamHttpConfig", "AutoHttpConfig")
+        for row in (
+            *ignored(f"{_HTTP}.{choice}", _CODECS, "http_protocol_options"),
+            Handled(f"{_HTTP}.{choice}.http2_protocol_options", fidelity=Fidelity.APPROXIMATED, codes=("CL-H2",)),
+        )
+    ),
+    *lost(f"{_HTTP}.ExplicitHttpConfig", "CL-FEATURE", "http3_protocol_options"),
+    *ignored(f"{_HTTP}.UseDownstreamHttpConfig", "nginx speaks no HTTP/3 upstream", "http3_protocol_options"),
+    *ignored(f"{_HTTP}.AutoHttpConfig", "nginx speaks no HTTP/3 upstream", "http3_protocol_options"),
+    *ignored(f"{_HTTP}.AutoHttpConfig", "nginx speaks no HTTP/3 upstream", "alternate_protocols_cache_options"),
+    *handled(_UPSTREAM_HTTP, "auto_sni", "auto_san_validation"),
+    *diagnosed(_UPSTREAM_HTTP, "TLS-SNI-HOST", "override_auto_sni_header"),
+    *ignored(_HTTP2, _CODECS, "hpack_table_size", "max_concurrent_streams", "initial_stream_window_size"),
+    *ignored(_HTTP2, _CODECS, "initial_connection_window_size", "max_outbound_frames", "use_oghttp2_codec"),
+    *ignored(_HTTP2, _CODECS, "max_outbound_control_frames", "max_consecutive_inbound_frames_with_empty_payload"),
+    *ignored(_HTTP2, _CODECS, "max_inbound_priority_frames_per_stream", "max_metadata_size", "connection_keepalive"),
+    *ignored(_HTTP2, _CODECS, "max_inbound_window_update_frames_per_data_frame_sent", "custom_settings_parameters"),
+    *ignored(_HTTP2, _CODECS, "stream_error_on_invalid_http_messaging", "allow_metadata"),
+    *ignored(_HTTP2, _CODECS, "override_stream_error_on_invalid_http_message"),
+    *ignored(_HTTP2, "CONNECT is not forwarded", "allow_connect"),
     *ignored("envoy.extensions.upstreams.tcp.v3.TcpProtocolOptions", _LIMITS, "idle_timeout"),
 )
 
@@ -150,7 +189,9 @@ _ENDPOINT_ROWS: tuple[Row, ...] = (
         "weighted_priority_health",
     ),
     *handled(f"{_ENDPOINT}.LocalityLbEndpoints", "locality", "metadata", "lb_endpoints", "load_balancer_endpoints"),
-    *handled(f"{_ENDPOINT}.LocalityLbEndpoints", "leds_cluster_locality_config", "load_balancing_weight", "priority"),
+    *handled(f"{_ENDPOINT}.LocalityLbEndpoints", "load_balancing_weight", "priority"),
+    *lost(f"{_ENDPOINT}.LocalityLbEndpoints", "EP-LEDS", "leds_cluster_locality_config"),
+    *handled(f"{_ENDPOINT}.LocalityLbEndpoints.LbEndpointList", "lb_endpoints"),
     *ignored(f"{_ENDPOINT}.LocalityLbEndpoints", "not used by Envoy either", "proximity"),
     *handled(f"{_ENDPOINT}.LbEndpoint", "endpoint", "endpoint_name", "health_status", "metadata"),
     *handled(f"{_ENDPOINT}.LbEndpoint", "load_balancing_weight"),
@@ -163,7 +204,11 @@ _ENDPOINT_ROWS: tuple[Row, ...] = (
 
 _HEALTH_ROWS: tuple[Row, ...] = (
     *handled(_HEALTH, "timeout", "interval", "unhealthy_interval", "unhealthy_threshold", "healthy_threshold"),
-    *handled(_HEALTH, "alt_port", "http_health_check", "tcp_health_check", "grpc_health_check", "custom_health_check"),
+    *handled(_HEALTH, "alt_port", "http_health_check", "tcp_health_check"),
+    *lost(_HEALTH, "CL-HC-GRPC", "grpc_health_check"),
+    *lost(_HEALTH, "CL-FEATURE", "custom_health_check"),
+    *lost(f"{_HEALTH}.TcpHealthCheck", "CL-FEATURE", "send", "receive", "proxy_protocol_config"),
+    *handled(f"{_HEALTH}.Payload", "text", "binary"),
     *ignored(_HEALTH, _PROBES, "initial_jitter", "interval_jitter", "interval_jitter_percent", "reuse_connection"),
     *ignored(_HEALTH, _PROBES, "no_traffic_interval", "no_traffic_healthy_interval"),
     *ignored(_HEALTH, _PROBES, "unhealthy_edge_interval", "healthy_edge_interval"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from translators.mappings.action import upgrade_configs
 from translators.mappings.http_connection_manager import (
     access_log,
     client_address,
@@ -15,9 +16,15 @@ from translators.mappings.http_connection_manager import (
     tracing,
     via,
 )
-from translators.registry.row import Diagnosed, Fidelity, Handled, Ignored, Row, diagnosed, handled, ignored
+from translators.registry.row import Diagnosed, Fidelity, Handled, Ignored, Row, diagnosed, handled, ignored, lost
 
 _HCM = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
+_HCM_FILTER = "envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter"
+_LOG = "envoy.config.accesslog.v3"
+_LOG_FILTER = f"{_LOG}.AccessLogFilter"
+_TAG = "envoy.type.tracing.v3.CustomTag"
+_SAMPLINGS = ("client_sampling", "random_sampling", "overall_sampling")
+_SPANS = "how spans look is up to the plugin"
 _STATIC = "static in nginx"
 _TIMERS = "timers of Envoy's own connections"
 _LOCAL = "how Envoy logs and counts"
@@ -46,7 +53,8 @@ def _limits_nothing(options: Any) -> bool:
 
 
 ROWS: tuple[Row, ...] = (
-    *handled(_HCM, "rds", "route_config", "scoped_routes", "http_filters", "upgrade_configs", "stream_idle_timeout"),
+    *handled(_HCM, "rds", "route_config", "scoped_routes", "http_filters", "stream_idle_timeout"),
+    Handled(f"{_HCM}.upgrade_configs", upgrade_configs.apply_manager, codes=("HF-UNTRANSLATED",)),
     *handled(_HCM, "strip_matching_host_port", "strip_any_host_port"),
     *ignored(_HCM, _STATIC, "codec_type", "stat_prefix", "proxy_100_continue"),
     *ignored(_HCM, _STATIC, "represent_ipv4_remote_address_as_ipv4_mapped_ipv6", "typed_header_validation_config"),
@@ -110,6 +118,36 @@ ROWS: tuple[Row, ...] = (
     Handled(f"{_HCM}.access_log", access_log.apply, _APPROXIMATED, codes=("OBS-ALS",)),
     Handled(f"{_HCM}.tracing", tracing.apply, _APPROXIMATED, codes=("OBS-TRACE",)),
     Handled("envoy.config.route.v3.Route.tracing", fidelity=_APPROXIMATED, codes=("OBS-TRACE",)),
+    *handled(f"{_HCM}.Tracing", *_SAMPLINGS, "custom_tags", "provider"),
+    *ignored(f"{_HCM}.Tracing", _SPANS, "verbose", "max_path_tag_length", "spawn_upstream_span"),
+    *ignored(f"{_HCM}.Tracing", _SPANS, "operation", "upstream_operation"),
+    *handled("envoy.config.trace.v3.Tracing.Http", "typed_config"),
+    *ignored("envoy.config.trace.v3.Tracing.Http", "the type says it", "name"),
+    *handled("envoy.config.route.v3.Tracing", *_SAMPLINGS, "custom_tags"),
+    *ignored("envoy.config.route.v3.Tracing", _SPANS, "operation", "upstream_operation"),
+    *handled(_TAG, "tag", "request_header"),
+    *lost(_TAG, "OBS-TRACE", "literal", "environment", "metadata", "value"),
+    *handled(f"{_TAG}.Header", "name"),
+    *ignored(f"{_TAG}.Header", "spans of requests without the header lack the tag", "default_value"),
+    *handled(f"{_LOG}.AccessLog", "name", "filter", "typed_config"),
+    *handled(_LOG_FILTER, "status_code_filter", "duration_filter", "not_health_check_filter", "runtime_filter"),
+    *handled(_LOG_FILTER, "and_filter", "or_filter", "header_filter"),
+    *lost(_LOG_FILTER, "OBS-ALS", "traceable_filter", "response_flag_filter", "grpc_status_filter"),
+    *lost(_LOG_FILTER, "OBS-ALS", "extension_filter", "metadata_filter", "log_type_filter"),
+    *handled(f"{_LOG}.AndFilter", "filters"),
+    *handled(f"{_LOG}.OrFilter", "filters"),
+    *handled(f"{_LOG}.StatusCodeFilter", "comparison"),
+    *handled(f"{_LOG}.DurationFilter", "comparison"),
+    *handled(f"{_LOG}.ComparisonFilter", "op", "value"),
+    *handled(f"{_LOG}.HeaderFilter", "header"),
+    *handled(f"{_LOG}.RuntimeFilter", "percent_sampled"),
+    *ignored(f"{_LOG}.RuntimeFilter", "there is no runtime layer", "runtime_key"),
+    *ignored(f"{_LOG}.RuntimeFilter", "every request is drawn by itself", "use_independent_randomness"),
+    *handled(f"{_HCM}.SetCurrentClientCertDetails", "subject", "cert"),
+    *lost(f"{_HCM}.SetCurrentClientCertDetails", "HCM-XFF", "chain", "dns", "uri"),
+    *handled(f"{_HCM}.UpgradeConfig", "upgrade_type", "enabled"),
+    *lost(f"{_HCM}.UpgradeConfig", "HF-UNTRANSLATED", "filters"),
+    *handled(f"{_HCM_FILTER}", "name", "typed_config", "config_discovery", "is_optional", "disabled"),
     Diagnosed(f"{_HCM}.normalize_path", "HCM-PATH", unless=_is_true),
     Ignored(f"{_HCM}.merge_slashes", "nginx merges slashes"),
     *diagnosed(_HCM, "HCM-PATH", "path_normalization_options"),

@@ -27,6 +27,7 @@ _FAULT_PARTS = "envoy.extensions.filters.common.fault.v3"
 _COMPRESSOR = f"{_FILTER}.compressor.v3"
 _COMMON = f"{_COMPRESSOR}.Compressor.CommonDirectionConfig"
 _MUTATIONS = f"{_FILTER}.header_mutation.v3.Mutations"
+_MUTATION = "envoy.config.common.mutation_rules.v3.HeaderMutation"
 _METADATA = f"{_FILTER}.header_to_metadata.v3.Config"
 _RUNTIME = "there is no runtime to override the values"
 _COUNTS = "how Envoy counts and logs"
@@ -135,6 +136,11 @@ _COMPRESSOR_FIELDS: tuple[Row, ...] = (
     ),
     *handled(f"{_COMPRESSOR}.CompressorPerRoute", "disabled", "overrides"),
     *handled(f"{_COMPRESSOR}.CompressorOverrides", "response_direction_config", "compressor_library"),
+    _lost(
+        f"{_COMPRESSOR}.ResponseDirectionOverrides",
+        "remove_accept_encoding_header",
+        "the upstream sees Accept-Encoding and may compress itself",
+    ),
     *handled(f"{_COMPRESSION}.gzip.compressor.v3.Gzip", "compression_level"),
     *ignored(f"{_COMPRESSION}.gzip.compressor.v3.Gzip", _TUNING, "memory_level", "compression_strategy"),
     *ignored(f"{_COMPRESSION}.gzip.compressor.v3.Gzip", _TUNING, "window_bits", "chunk_size"),
@@ -149,6 +155,8 @@ _OTHER_FIELDS: tuple[Row, ...] = (
     *handled(f"{_FILTER}.health_check.v3.HealthCheck", "cluster_min_healthy_percentages"),
     *handled(f"{_FILTER}.header_mutation.v3.HeaderMutation", "mutations", "most_specific_header_mutations_wins"),
     *handled(f"{_FILTER}.header_mutation.v3.HeaderMutationPerRoute", "mutations"),
+    *handled(_MUTATION, "remove", "append", "remove_on_match"),
+    *handled(f"{_MUTATION}.RemoveOnMatch", "key_matcher"),
     *handled(_MUTATIONS, "request_mutations", "response_mutations"),
     _lost(
         _MUTATIONS,

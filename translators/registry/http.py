@@ -128,5 +128,6 @@ ROWS: tuple[Row, ...] = (
         composite.apply,
         Fidelity.NOT_EXPRESSIBLE,
         codes=("HF-CODE", "HF-UNTRANSLATED"),
+        is_whole=True,
     ),
 )

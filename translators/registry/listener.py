@@ -8,6 +8,7 @@ from translators.registry.row import Diagnosed, Fidelity, Handled, Row, diagnose
 _LISTENER = "envoy.config.listener.v3.Listener"
 _CHAIN = "envoy.config.listener.v3.FilterChain"
 _MATCH = "envoy.config.listener.v3.FilterChainMatch"
+_LISTENER_FILTER = "envoy.config.listener.v3.ListenerFilter"
 _SOCKET = "envoy.config.core.v3.SocketAddress"
 _PORTS = "the node's ports and sockets are set in its config.yaml"
 _APPROXIMATED = Fidelity.APPROXIMATED
@@ -38,11 +39,12 @@ ROWS: tuple[Row, ...] = (
     *handled("envoy.config.listener.v3.AdditionalAddress", "address"),
     *ignored("envoy.config.listener.v3.AdditionalAddress", _PORTS, "socket_options"),
     Handled("envoy.config.core.v3.Address.socket_address", codes=("LST-ADDR",)),
-    Handled("envoy.config.core.v3.Address.pipe", fidelity=Fidelity.NOT_EXPRESSIBLE, codes=("LST-ADDR", "EP-ADDR")),
+    Handled("envoy.config.core.v3.Address.pipe", fidelity=Fidelity.NOT_EXPRESSIBLE, codes=("LST-ADDR", "EP-ADDR"), is_whole=True),
     Handled(
         "envoy.config.core.v3.Address.envoy_internal_address",
         fidelity=Fidelity.NOT_EXPRESSIBLE,
         codes=("LST-INTERNAL", "EP-ADDR"),
+        is_whole=True,
     ),
     *handled(_SOCKET, "protocol", "address", "port_value", "named_port", "resolver_name"),
     *ignored(_SOCKET, _PORTS, "ipv4_compat", "network_namespace_filepath"),
@@ -59,5 +61,12 @@ ROWS: tuple[Row, ...] = (
     Handled(f"{_MATCH}.transport_protocol", fidelity=_APPROXIMATED, codes=("LST-TLS-MIX", "LST-MATCHER")),
     Handled(f"{_MATCH}.application_protocols", fidelity=_APPROXIMATED, codes=("LST-ALPN",)),
     *ignored(_MATCH, "Envoy does not implement it", "address_suffix", "suffix_len"),
+    *handled("envoy.config.listener.v3.Filter", "name", "typed_config", "config_discovery"),
+    *handled(_LISTENER_FILTER, "name", "typed_config"),
+    *ignored(_LISTENER_FILTER, "the filter is known by its name", "config_discovery"),
+    Handled(f"{_LISTENER_FILTER}.filter_disabled", fidelity=_APPROXIMATED, codes=("LST-LFILTER",), is_whole=True),
+    Handled("envoy.config.listener.v3.UdpListenerConfig.quic_options", fidelity=_APPROXIMATED, is_whole=True),
+    *ignored("envoy.config.listener.v3.UdpListenerConfig", _PORTS, "downstream_socket_config"),
+    *ignored("envoy.config.listener.v3.UdpListenerConfig", _PORTS, "udp_packet_packet_writer_config"),
     *handled("envoy.config.core.v3.CidrRange", "address_prefix", "prefix_len"),
 )

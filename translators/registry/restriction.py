@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from translators.registry.row import Row, diagnosed, handled, ignored
+from translators.registry.row import Fidelity, Handled, Row, diagnosed, handled, ignored, lost
 
 _FILTER = "envoy.extensions.filters.http"
 _LOCAL = f"{_FILTER}.local_ratelimit.v3.LocalRateLimit"
 _SERVICE = f"{_FILTER}.ratelimit.v3.RateLimit"
 _LIMIT = "envoy.config.route.v3.RateLimit"
 _AUTHZ = f"{_FILTER}.ext_authz.v3"
+_MATCHED = ("descriptor_key", "descriptor_value", "expect_match")
+_ASKED = Fidelity.APPROXIMATED
 _STATISTICS = "statistics of Envoy"
 _GRPC = "how gRPC services are asked"
 _ANSWER = "the answer is the same"
@@ -39,9 +41,22 @@ _LIMIT_ROWS: tuple[Row, ...] = (
     ),
     *handled("envoy.type.v3.TokenBucket", "max_tokens", "tokens_per_fill", "fill_interval"),
     *handled("envoy.extensions.common.ratelimit.v3.LocalRateLimitDescriptor", "entries", "token_bucket"),
-    *handled(_LIMIT, "stage", "actions", "limit", "hits_addend", "apply_on_stream_done"),
+    *handled(_LIMIT, "stage", "actions", "apply_on_stream_done"),
+    *lost(_LIMIT, "HF-RESTRICT", "limit", "hits_addend"),
+    *handled(f"{_LIMIT}.Action", "destination_cluster", "request_headers", "query_parameters", "remote_address"),
+    *handled(f"{_LIMIT}.Action", "generic_key", "header_value_match", "query_parameter_value_match"),
+    *handled(f"{_LIMIT}.Action", "masked_remote_address"),
+    *lost(f"{_LIMIT}.Action", "HF-RESTRICT", "source_cluster", "dynamic_metadata", "metadata", "extension"),
+    *handled(f"{_LIMIT}.Action.RequestHeaders", "header_name", "descriptor_key", "skip_if_absent"),
+    *handled(f"{_LIMIT}.Action.QueryParameters", "query_parameter_name", "descriptor_key", "skip_if_absent"),
+    *handled(f"{_LIMIT}.Action.GenericKey", "descriptor_key", "descriptor_value"),
+    *handled(f"{_LIMIT}.Action.MaskedRemoteAddress", "v4_prefix_mask_len", "v6_prefix_mask_len"),
+    *handled(f"{_LIMIT}.Action.HeaderValueMatch", *_MATCHED, "headers"),
+    *handled(f"{_LIMIT}.Action.QueryParameterValueMatch", *_MATCHED, "query_parameters"),
+    *handled("envoy.extensions.common.ratelimit.v3.RateLimitDescriptor.Entry", "key", "value"),
     *ignored(_LIMIT, "runtime is not looked at", "disable_key"),
-    *handled(_SERVICE, "domain", "stage", "failure_mode_deny", "rate_limit_service", "rate_limits"),
+    *handled(_SERVICE, "domain", "stage", "failure_mode_deny", "rate_limits"),
+    *ignored(_SERVICE, "the service is never asked; where that loses a limit HF-RLS says so", "rate_limit_service"),
     *handled(_SERVICE, "enable_x_ratelimit_headers", "rate_limited_status", "filter_enabled", "filter_enforced"),
     *ignored(_SERVICE, _GRPC, "timeout", "status_on_error", "failure_mode_deny_percent"),
     *ignored(_SERVICE, _STATISTICS, "stat_prefix"),
@@ -53,7 +68,8 @@ _LIMIT_ROWS: tuple[Row, ...] = (
 )
 
 _AUTHZ_ROWS: tuple[Row, ...] = (
-    *handled(f"{_AUTHZ}.ExtAuthz", "grpc_service", "http_service", "failure_mode_allow", "with_request_body"),
+    Handled(f"{_AUTHZ}.ExtAuthz.grpc_service", fidelity=_ASKED, codes=("HF-RESTRICT",), is_whole=True),
+    *handled(f"{_AUTHZ}.ExtAuthz", "http_service", "failure_mode_allow", "with_request_body"),
     *handled(f"{_AUTHZ}.ExtAuthz", "status_on_error", "filter_enabled", "deny_at_disable"),
     *handled(f"{_AUTHZ}.ExtAuthz", "allowed_headers", "disallowed_headers"),
     *ignored(f"{_AUTHZ}.ExtAuthz", _STATISTICS, "stat_prefix", "charge_cluster_response_stats"),
@@ -97,7 +113,8 @@ _AUTHZ_ROWS: tuple[Row, ...] = (
     *diagnosed(f"{_AUTHZ}.AuthorizationResponse", "HF-META", "dynamic_metadata_from_headers"),
     *handled(f"{_AUTHZ}.ExtAuthzPerRoute", "disabled", "check_settings"),
     *handled(f"{_AUTHZ}.CheckSettings", "disable_request_body_buffering", "with_request_body"),
-    *handled(f"{_AUTHZ}.CheckSettings", "grpc_service", "http_service"),
+    Handled(f"{_AUTHZ}.CheckSettings.grpc_service", fidelity=_ASKED, codes=("HF-RESTRICT",), is_whole=True),
+    *handled(f"{_AUTHZ}.CheckSettings", "http_service"),
     *ignored(f"{_AUTHZ}.CheckSettings", _GRPC, "context_extensions"),
     *handled(f"{_AUTHZ}.BufferSettings", "max_request_bytes", "allow_partial_message"),
     *ignored(f"{_AUTHZ}.BufferSettings", _GRPC, "pack_as_bytes"),

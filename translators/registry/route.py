@@ -8,7 +8,8 @@ _CONFIG = "envoy.config.route.v3.RouteConfiguration"
 _HOST = "envoy.config.route.v3.VirtualHost"
 _ROUTE = "envoy.config.route.v3.Route"
 _SCOPED = "envoy.config.route.v3.ScopedRouteConfiguration"
-_SCOPES = "envoy.extensions.filters.network.http_connection_manager.v3.ScopedRoutes"
+_MANAGER = "envoy.extensions.filters.network.http_connection_manager.v3"
+_SCOPES = f"{_MANAGER}.ScopedRoutes"
 _EXTRACTOR = f"{_SCOPES}.ScopeKeyBuilder.FragmentBuilder.HeaderValueExtractor"
 _STATISTICS = "statistics of Envoy"
 _BUFFERS = "nginx has buffers of its own"
@@ -17,7 +18,8 @@ _ATTEMPTS = "Envoy's own headers about attempts"
 
 ROWS: tuple[Row, ...] = (
     *handled(_CONFIG, "name", "virtual_hosts", "ignore_port_in_host_matching"),
-    *handled(_CONFIG, "ignore_path_parameters_in_path_matching", "validate_clusters"),
+    *handled(_CONFIG, "ignore_path_parameters_in_path_matching"),
+    *ignored(_CONFIG, "a cluster that does not exist answers 503, whoever looks for it", "validate_clusters"),
     *handled(_CONFIG, "max_direct_response_body_size_bytes"),
     *diagnosed(_CONFIG, "RT-VHDS", "vhds"),
     Diagnosed(
@@ -42,6 +44,14 @@ ROWS: tuple[Row, ...] = (
     *ignored(_SCOPED, "scopes are loaded when they arrive", "on_demand"),
     *handled(_SCOPES, "name", "scope_key_builder", "scoped_route_configurations_list", "scoped_rds"),
     *ignored(_SCOPES, "the producer asks one control plane", "rds_config_source"),
+    *handled(f"{_SCOPES}.ScopeKeyBuilder", "fragments"),
+    *handled(f"{_SCOPES}.ScopeKeyBuilder.FragmentBuilder", "header_value_extractor"),
+    *handled(f"{_SCOPED}.Key", "fragments"),
+    *handled(f"{_SCOPED}.Key.Fragment", "string_key"),
+    *handled(f"{_MANAGER}.ScopedRouteConfigurationsList", "scoped_route_configurations"),
+    *ignored(f"{_MANAGER}.ScopedRds", "the producer asks for all scopes", "scoped_rds_config_source"),
+    *ignored(f"{_MANAGER}.ScopedRds", "the producer asks for all scopes", "srds_resources_locator"),
+    *handled(f"{_MANAGER}.Rds", "route_config_name", "config_source"),
     *handled(_EXTRACTOR, "name", "element_separator", "index", "element"),
     *handled(f"{_EXTRACTOR}.KvElement", "separator", "key"),
     Handled(f"{_ROUTE}.match", codes=("RT-SHADOWED", "RT-FLAT")),

@@ -32,6 +32,7 @@ class Handled:
         apply: the mapping's function; None when the mapping reads the field together with another one.
         phase: fields of one message are applied in ascending phase, then in field order.
         codes: the diagnostics the mapping can raise.
+        is_whole: what the mapping says of the field holds for all that stands below it, so that has no rows.
     """
 
     source: str
@@ -39,6 +40,7 @@ class Handled:
     fidelity: Fidelity = Fidelity.EXACT
     phase: int = 50
     codes: tuple[str, ...] = ()
+    is_whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,14 @@ def diagnosed(
 ) -> tuple[Diagnosed, ...]:
     """Rows for several diagnosed fields of one message."""
     return tuple(Diagnosed(f"{message}.{field}", code, restricts=restricts, effect=effect) for field in fields)
+
+
+def lost(message: str, code: str, *fields: str) -> tuple[Handled, ...]:
+    """Rows for fields that the mapping of the message reads itself, to say that they and what is below them are lost."""
+    return tuple(
+        Handled(f"{message}.{field}", fidelity=Fidelity.NOT_EXPRESSIBLE, codes=(code,), is_whole=True)
+        for field in fields
+    )
 
 
 def handled(message: str, *fields: str) -> tuple[Handled, ...]:

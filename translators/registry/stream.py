@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from translators.mappings.stream import connection_limit, protocol_proxy, rbac, tcp_proxy
-from translators.registry.row import Diagnosed, Fidelity, Handled, Ignored, Row, diagnosed, handled, ignored
+from translators.registry.row import Diagnosed, Fidelity, Handled, Ignored, Row, diagnosed, handled, ignored, lost
 
 _NETWORK = "envoy.extensions.filters.network"
 _TCP = f"{_NETWORK}.tcp_proxy.v3.TcpProxy"
@@ -52,6 +52,12 @@ ROWS: tuple[Row, ...] = (
     *diagnosed(_TCP, "L4-FEATURE", "max_downstream_connection_duration", "proxy_protocol_tlvs"),
     *diagnosed(_TCP, "L4-FEATURE", "max_downstream_connection_duration_jitter_percentage", "upstream_connect_mode"),
     *diagnosed(_TCP, "L4-FEATURE", "max_early_data_bytes"),
+    *handled(f"{_TCP}.WeightedCluster", "clusters"),
+    *handled(f"{_TCP}.WeightedCluster.ClusterWeight", "name", "weight", "metadata_match"),
+    *handled("envoy.type.v3.HashPolicy", "source_ip"),
+    *lost("envoy.type.v3.HashPolicy", "L4-FEATURE", "filter_state"),
+    *handled(f"{_UDP}.HashPolicy", "source_ip"),
+    *lost(f"{_UDP}.HashPolicy", "L4-FEATURE", "key"),
     *handled(_UDP, "cluster", "idle_timeout", "hash_policies"),
     Handled(f"{_UDP}.matcher", fidelity=Fidelity.APPROXIMATED, codes=("LST-MATCHER",)),
     *ignored(_UDP, _STATISTICS, "stat_prefix"),
@@ -64,12 +70,13 @@ ROWS: tuple[Row, ...] = (
     *ignored(_LIMIT, _STATISTICS, "stat_prefix"),
     *diagnosed(_LIMIT, "L4-FEATURE", "delay", "runtime_enabled"),
     Handled(_RBAC, rbac.apply, Fidelity.APPROXIMATED, codes=("L4-RBAC",)),
-    *handled(_RBAC, "rules", "matcher"),
+    *handled(_RBAC, "rules"),
+    *lost(_RBAC, "L4-RBAC", "matcher"),
     *ignored(_RBAC, "shadow rules only count", "shadow_rules", "shadow_matcher", "shadow_rules_stat_prefix"),
     *ignored(_RBAC, "a connection is judged once, when it is made", "enforcement_type", "delay_deny"),
     *ignored(_RBAC, _STATISTICS, "stat_prefix"),
     *(
-        Handled(f"{_NETWORK}.{name}", protocol_proxy.apply, Fidelity.APPROXIMATED, codes=("L4-FILTER",))
+        Handled(f"{_NETWORK}.{name}", protocol_proxy.apply, Fidelity.APPROXIMATED, codes=("L4-FILTER",), is_whole=True)
         for name in _PROTOCOLS
     ),
     Diagnosed(f"{_NETWORK}.sni_cluster.v3.SniCluster", "L4-PASSTHROUGH", restricts=True),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from translators.mappings.tls import ocsp
-from translators.registry.row import Fidelity, Handled, Row, diagnosed, handled, ignored
+from translators.registry.row import Fidelity, Handled, Row, diagnosed, handled, ignored, lost
 
 _PACKAGE = "envoy.extensions.transport_sockets.tls.v3"
 _DOWNSTREAM = f"{_PACKAGE}.DownstreamTlsContext"
 _UPSTREAM = f"{_PACKAGE}.UpstreamTlsContext"
 _COMMON = f"{_PACKAGE}.CommonTlsContext"
+_COMBINED = f"{_COMMON}.CombinedCertificateValidationContext"
 _CERTIFICATE = f"{_PACKAGE}.TlsCertificate"
 _VALIDATION = f"{_PACKAGE}.CertificateValidationContext"
 _SECRET = f"{_PACKAGE}.Secret"
@@ -41,8 +42,11 @@ ROWS: tuple[Row, ...] = (
     *ignored(_UPSTREAM, "OpenSSL checks key usage as it sees fit", "enforce_rsa_key_usage"),
     *handled(_COMMON, "tls_params", "tls_certificates", "tls_certificate_sds_secret_configs"),
     *handled(_COMMON, "validation_context", "validation_context_sds_secret_config", "combined_validation_context"),
-    *handled(_COMMON, "validation_context_certificate_provider"),
-    *handled(_COMMON, "validation_context_certificate_provider_instance"),
+    *lost(_COMMON, "TLS-PROVIDER", "validation_context_certificate_provider"),
+    *lost(_COMMON, "TLS-PROVIDER", "validation_context_certificate_provider_instance"),
+    *handled(_COMBINED, "default_validation_context", "validation_context_sds_secret_config"),
+    *lost(_COMBINED, "TLS-PROVIDER", "validation_context_certificate_provider"),
+    *lost(_COMBINED, "TLS-PROVIDER", "validation_context_certificate_provider_instance"),
     *ignored(_COMMON, _GLOBAL, "alpn_protocols"),
     *diagnosed(_COMMON, "TLS-PROVIDER", "tls_certificate_provider_instance", "custom_tls_certificate_selector"),
     *diagnosed(_COMMON, "TLS-PROVIDER", "tls_certificate_certificate_provider"),
@@ -62,13 +66,15 @@ ROWS: tuple[Row, ...] = (
     ),
     *diagnosed(_CERTIFICATE, "SEC-SOURCE", "pkcs12", "password", "private_key_provider"),
     *handled(_VALIDATION, "trusted_ca", "max_verify_depth", "trust_chain_verification"),
-    *handled(_VALIDATION, "match_typed_subject_alt_names", "match_subject_alt_names"),
-    *handled(_VALIDATION, "verify_certificate_spki", "verify_certificate_hash", "crl", "only_verify_leaf_cert_crl"),
-    *handled(_VALIDATION, "require_signed_certificate_timestamp", "custom_validator_config"),
-    *handled(_VALIDATION, "ca_certificate_provider_instance", "system_root_certs"),
+    *lost(_VALIDATION, "TLS-SAN", "match_typed_subject_alt_names", "match_subject_alt_names"),
+    *lost(_VALIDATION, "TLS-VALIDATION", "verify_certificate_spki", "verify_certificate_hash", "crl"),
+    *lost(_VALIDATION, "TLS-VALIDATION", "only_verify_leaf_cert_crl", "require_signed_certificate_timestamp"),
+    *lost(_VALIDATION, "TLS-VALIDATION", "custom_validator_config", "ca_certificate_provider_instance"),
+    *lost(_VALIDATION, "TLS-VALIDATION", "system_root_certs"),
     *ignored(_VALIDATION, _PEM, "watched_directory"),
     *diagnosed(_VALIDATION, "TLS-VALIDATION", "allow_expired_certificate", effect="expired certificates are refused"),
-    *handled(_SECRET, "name", "tls_certificate", "validation_context", "generic_secret"),
+    *handled(_SECRET, "name", "tls_certificate", "validation_context"),
+    *ignored(_SECRET, "read by filters only, which say themselves what becomes of them", "generic_secret"),
     *ignored(_SECRET, _SESSIONS, "session_ticket_keys"),
     *handled(f"{_PACKAGE}.SdsSecretConfig", "name"),
     *ignored(f"{_PACKAGE}.SdsSecretConfig", "the producer has subscribed to the secret already", "sds_config"),

@@ -67,7 +67,9 @@ def _body(source: xds.Message, at: Where, findings: Findings) -> str:
 def _formatted(answer: xds.Message, body: str, at: Where, findings: Findings) -> tuple[str, str]:
     style = answer.body_format
     kind = style.WhichOneof("format")
-    text = {"text_format": style.text_format, "text_format_source": style.text_format_source.inline_string}.get(kind)
+    text = style.text_format if kind == "text_format" else None
+    if kind == "text_format_source":
+        text = _body(style.text_format_source, at.field(kind), findings)
     content_type = style.content_type or "text/plain"
     known = {"LOCAL_REPLY_BODY": body, "RESPONSE_CODE": str(answer.status)}
     problem = f"{kind} is not translated"

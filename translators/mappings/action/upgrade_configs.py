@@ -2,8 +2,8 @@
 
 Target: route.enable_websocket.
 Fidelity: E for websocket; A for other types, which pass along with it; N for CONNECT.
-Differs: -
-Diagnostics: RT-CONNECT.
+Differs: a type that has filters of its own is not upgraded.
+Diagnostics: RT-CONNECT, HF-UNTRANSLATED.
 See: mapping.md sections 4.6 and 5.6.
 """
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from translators.findings import Findings
     from translators.where import Where
 
+_NOT_UPGRADED = "connections are not upgraded: the filters that upgrades have of their own cannot run"
+_ONE_CHAIN = "let upgrades run the http_filters"
+
 
 def is_upgrading(hcm: xds.Message, action: xds.Message) -> bool:
     """Tell whether connections may be upgraded, the route's word before the connection manager's.
@@ -29,7 +32,16 @@ def is_upgrading(hcm: xds.Message, action: xds.Message) -> bool:
     allowed: dict[str, bool] = {}
     for config in (*hcm.upgrade_configs, *action.upgrade_configs):
         allowed[config.upgrade_type.lower()] = not config.HasField("enabled") or config.enabled.value
-    return any(is_allowed for kind, is_allowed in allowed.items() if not _is_connect(kind))
+    filtered = {config.upgrade_type.lower() for config in hcm.upgrade_configs if config.filters}
+    return any(is_allowed for kind, is_allowed in allowed.items() if not _is_connect(kind) and kind not in filtered)
+
+
+def apply_manager(hcm: xds.Message, _draft: object, at: Where, findings: Findings) -> None:
+    """Report upgrades with filters of their own: these may restrict, so such connections are not upgraded."""
+    for config in hcm.upgrade_configs:
+        if config.filters:
+            place = at.item("upgrade_configs", config.upgrade_type).field("filters")
+            findings.report("HF-UNTRANSLATED", place, effect=_NOT_UPGRADED, remedy=_ONE_CHAIN)
 
 
 def apply(action: xds.Message, _draft: object, at: Where, findings: Findings) -> None:

@@ -63,9 +63,11 @@ def _l7_source(policy: xds.Message) -> tuple[str, str]:
 
 def _header(header: xds.Message) -> tuple[str, str]:
     name = header.header_name.lower()
+    if header.HasField("regex_rewrite"):
+        return _NO_HASH
     if name in _PSEUDO_HEADERS:
         return "vars_combinations", f"${{{_PSEUDO_HEADERS[name]}}}"
-    if header.HasField("regex_rewrite") or not _NAME.match(name):
+    if not _NAME.match(name):
         return _NO_HASH
     return "header", name
 

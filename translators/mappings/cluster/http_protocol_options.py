@@ -68,8 +68,9 @@ def apply_mixed(options: xds.Message, _draft: UpstreamDraft, at: Where, findings
         findings.report("CL-H2", at.field(field), effect=_MIXED, severity=Severity.INFO)
 
 
-def apply_upstream_options(options: xds.Message, draft: UpstreamDraft, _at: Where, _findings: Findings) -> None:
+def apply_upstream_options(options: xds.Message, draft: UpstreamDraft, at: Where, findings: Findings) -> None:
     """Read auto_sni: nginx sends the Host header as SNI by itself. auto_san_validation counts as verification."""
+    dispatch.apply(options.upstream_http_protocol_options, None, at.field("upstream_http_protocol_options"), findings)
     draft.sets_sni = draft.sets_sni or options.upstream_http_protocol_options.auto_sni
 
 

@@ -4,7 +4,8 @@ Source: envoy.config.listener.v3.ListenerFilter, by type or, where older configu
 Target: none. tls_inspector, http_inspector and original_dst are what nginx does anyway; proxy_protocol is a setting of
     the node's port, which is in the bootstrap manifest; the others have no counterpart.
 Fidelity: E for the inspectors, A for proxy_protocol, N for the others.
-Differs: PROXY protocol is spoken per port of the node.
+Differs: PROXY protocol is spoken per port of the node. filter_disabled of the other filters changes nothing: what they
+    find out nginx always knows.
 Diagnostics: LST-LFILTER.
 See: mapping.md section 4.3.
 """
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _PROXY_PROTOCOL = "proxy_protocol"
 _OPTIONAL = "allow_requests_without_proxy_protocol"
+_DISABLED = "filter_disabled"
 _IMPLIED = ("tls_inspector", "http_inspector", "original_dst", _PROXY_PROTOCOL)
 
 
@@ -34,6 +36,9 @@ def apply(listener: xds.Message, _draft: Any, at: Where, findings: Findings) -> 
         if config is not None and getattr(config, _OPTIONAL, False):
             place = at.item("listener_filters", listed.name or index).field(_OPTIONAL)
             findings.report("LST-LFILTER", place, effect="connections without the PROXY protocol are refused")
+        if _PROXY_PROTOCOL in kind and listed.HasField(_DISABLED):
+            place = at.item("listener_filters", listed.name or index).field(_DISABLED)
+            findings.report("LST-LFILTER", place, effect="the PROXY protocol is spoken on all ports of the listener")
 
 
 def speaks_proxy_protocol(listener: xds.Message) -> bool:
