@@ -87,6 +87,7 @@ def mappings_document() -> str:
         "# What each xDS field becomes",
         "",
         "Fidelity: E exact, A approximated, N not expressible (diagnosed), I without meaning for the data plane.",
+        "What is lost, in plain words: [limits.md](limits.md).",
         "Generated from the registry (`meshferry features`); do not edit.",
         "",
     ]
@@ -99,7 +100,8 @@ def diagnostics_document() -> str:
         "# Diagnostics",
         "",
         "What is said where nothing more precise is known. `policy.overrides` maps a code to `allow`, `warn`,",
-        "`block_route` or `reject_resource`. Generated; do not edit.",
+        "`block_route` or `reject_resource`. What APISIX cannot do at all: [limits.md](limits.md).",
+        "Generated; do not edit.",
         "",
         "| code | severity | class | effect | remedy |",
         "|---|---|---|---|---|",

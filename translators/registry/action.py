@@ -48,7 +48,13 @@ _ACTION_ROWS: tuple[Row, ...] = (
     *ignored(_ACTION, _TUNING, "flush_timeout", "early_data_policy"),
     *ignored(_ACTION, "grpc-timeout is not looked at", "max_grpc_timeout", "grpc_timeout_offset"),
     *diagnosed(_ACTION, "RA-RETRY", "retry_policy_typed_config", effect="nothing is retried"),
-    Handled(f"{_ACTION}.hedge_policy", retry_policy.apply_hedge, Fidelity.NOT_EXPRESSIBLE, codes=("RA-RETRY",), is_whole=True),
+    Handled(
+        f"{_ACTION}.hedge_policy",
+        retry_policy.apply_hedge,
+        Fidelity.NOT_EXPRESSIBLE,
+        codes=("RA-RETRY",),
+        is_whole=True,
+    ),
     Handled(
         f"{_ACTION}.request_mirror_policies",
         fidelity=Fidelity.APPROXIMATED,
@@ -81,11 +87,10 @@ _PART_ROWS: tuple[Row, ...] = (
     *handled(_REDIRECT, "prefix_rewrite", "regex_rewrite", "response_code", "strip_query"),
     *handled(f"{_ROUTE}.DirectResponseAction", "status", "body", "body_format"),
     *handled(_RETRY, "retry_on", "num_retries", "per_try_timeout", "per_try_idle_timeout"),
-    *handled(_RETRY, "retriable_status_codes", "retriable_headers", "retriable_request_headers"),
+    *ignored(_RETRY, "said by RA-RETRY where retry_on asks for them", "retriable_status_codes"),
+    *lost(_RETRY, "RA-RETRY", "retriable_headers", "retriable_request_headers"),
     *lost(_RETRY, "RA-RETRY", "retry_priority", "rate_limited_retry_back_off", "retry_options_predicates"),
-    Handled(
-        f"{_RETRY}.retry_host_predicate", fidelity=Fidelity.APPROXIMATED, codes=("RA-RETRY",), is_whole=True
-    ),
+    Handled(f"{_RETRY}.retry_host_predicate", fidelity=Fidelity.APPROXIMATED, codes=("RA-RETRY",), is_whole=True),
     *ignored(_RETRY, "nginx tries the next node at once", "retry_back_off", "host_selection_retry_max_attempts"),
     *handled(f"{_ACTION}.UpgradeConfig", "upgrade_type", "enabled"),
     *ignored(f"{_ACTION}.UpgradeConfig", "said by RT-CONNECT", "connect_config"),
@@ -114,12 +119,16 @@ _MUTATIONS = (
 
 _LEVEL_ROWS: tuple[Row, ...] = (
     *(row for level in _LEVELS for row in handled(f"{_ROUTE}.{level}", *_MUTATIONS, "typed_per_filter_config")),
-    *handled(f"{_ROUTE}.Route", "route", "redirect", "direct_response", "non_forwarding_action"),
-    *lost(f"{_ROUTE}.Route", "RT-ACTION", "filter_action"),
+    *handled(f"{_ROUTE}.Route", "route", "redirect", "direct_response"),
+    *lost(f"{_ROUTE}.Route", "RT-ACTION", "filter_action", "non_forwarding_action"),
     *handled(f"{_ROUTE}.VirtualHost", "retry_policy", "rate_limits", "cors"),
     *diagnosed(f"{_ROUTE}.VirtualHost", "RA-RETRY", "retry_policy_typed_config", effect="nothing is retried"),
     Handled(
-        f"{_ROUTE}.VirtualHost.hedge_policy", retry_policy.apply_hedge, Fidelity.NOT_EXPRESSIBLE, codes=("RA-RETRY",), is_whole=True
+        f"{_ROUTE}.VirtualHost.hedge_policy",
+        retry_policy.apply_hedge,
+        Fidelity.NOT_EXPRESSIBLE,
+        codes=("RA-RETRY",),
+        is_whole=True,
     ),
     *handled(f"{_ROUTE}.VirtualHost", "request_mirror_policies"),
     *handled(f"{_ROUTE}.RouteConfiguration", "request_mirror_policies"),

@@ -33,6 +33,7 @@ _HTTP_HEALTH = f"{_HEALTH}.HttpHealthCheck"
 _OUTLIER = "envoy.config.cluster.v3.OutlierDetection"
 _HTTP2 = "envoy.config.core.v3.Http2ProtocolOptions"
 _UPSTREAM_HTTP = "envoy.config.core.v3.UpstreamHttpProtocolOptions"
+_CHOICES = ("ExplicitHttpConfig", "UseDownstreamHttpConfig", "AutoHttpConfig")
 _CODECS = "limits and timers of Envoy's own codecs"
 _RATES = "said by the detectors that use them"
 _PROBES = "probes are APISIX's own"
@@ -108,7 +109,13 @@ _CLUSTER_ROWS: tuple[Row, ...] = (
         phase=70,
         codes=("CL-OUTLIER",),
     ),
-    Handled(f"{_CLUSTER}.circuit_breakers", circuit_breakers.apply, Fidelity.NOT_EXPRESSIBLE, codes=("CL-BREAKER",), is_whole=True),
+    Handled(
+        f"{_CLUSTER}.circuit_breakers",
+        circuit_breakers.apply,
+        Fidelity.NOT_EXPRESSIBLE,
+        codes=("CL-BREAKER",),
+        is_whole=True,
+    ),
     Diagnosed(
         f"{_CLUSTER}.transport_socket_matcher",
         "TLS-SOCKET",
@@ -134,7 +141,9 @@ _CLUSTER_ROWS: tuple[Row, ...] = (
     *lost(f"{_CLUSTER}.LeastRequestLbConfig", "CL-FEATURE", "slow_start_config"),
     *ignored(f"{_CLUSTER}.LeastRequestLbConfig", _TUNING, "choice_count", "active_request_bias"),
     *handled(f"{_COMMON_LB}.ZoneAwareLbConfig", "fail_traffic_on_panic"),
-    *ignored(f"{_COMMON_LB}.ZoneAwareLbConfig", "all zones are used, as in a zone that is too small", "min_cluster_size"),
+    *ignored(
+        f"{_COMMON_LB}.ZoneAwareLbConfig", "all zones are used, as in a zone that is too small", "min_cluster_size"
+    ),
     *ignored(f"{_COMMON_LB}.ZoneAwareLbConfig", "all zones are used: that of a node is not known", "routing_enabled"),
     *handled("envoy.config.cluster.v3.LoadBalancingPolicy", "policies"),
     *handled("envoy.config.cluster.v3.LoadBalancingPolicy.Policy", "typed_extension_config"),
@@ -154,13 +163,10 @@ _PROTOCOL_ROWS: tuple[Row, ...] = (
     *ignored(_COMMON_HTTP, _LIMITS, "max_connection_duration", "max_headers_count", "max_response_headers_kb"),
     *ignored(_COMMON_HTTP, _LIMITS, "max_stream_duration", "headers_with_underscores_action"),
     *(
-        row
-        for choice in ("ExplicitHttpConfig", "UseDownstreamHttpConfig", "AutoHttpConfig")
-        for row in (
-            *ignored(f"{_HTTP}.{choice}", _CODECS, "http_protocol_options"),
-            Handled(f"{_HTTP}.{choice}.http2_protocol_options", fidelity=Fidelity.APPROXIMATED, codes=("CL-H2",)),
-        )
+        Handled(f"{_HTTP}.{choice}.http2_protocol_options", fidelity=Fidelity.APPROXIMATED, codes=("CL-H2",))
+        for choice in _CHOICES
     ),
+    *(Ignored(f"{_HTTP}.{choice}.http_protocol_options", _CODECS) for choice in _CHOICES),
     *lost(f"{_HTTP}.ExplicitHttpConfig", "CL-FEATURE", "http3_protocol_options"),
     *ignored(f"{_HTTP}.UseDownstreamHttpConfig", "nginx speaks no HTTP/3 upstream", "http3_protocol_options"),
     *ignored(f"{_HTTP}.AutoHttpConfig", "nginx speaks no HTTP/3 upstream", "http3_protocol_options"),

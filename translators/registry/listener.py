@@ -39,7 +39,12 @@ ROWS: tuple[Row, ...] = (
     *handled("envoy.config.listener.v3.AdditionalAddress", "address"),
     *ignored("envoy.config.listener.v3.AdditionalAddress", _PORTS, "socket_options"),
     Handled("envoy.config.core.v3.Address.socket_address", codes=("LST-ADDR",)),
-    Handled("envoy.config.core.v3.Address.pipe", fidelity=Fidelity.NOT_EXPRESSIBLE, codes=("LST-ADDR", "EP-ADDR"), is_whole=True),
+    Handled(
+        "envoy.config.core.v3.Address.pipe",
+        fidelity=Fidelity.NOT_EXPRESSIBLE,
+        codes=("LST-ADDR", "EP-ADDR"),
+        is_whole=True,
+    ),
     Handled(
         "envoy.config.core.v3.Address.envoy_internal_address",
         fidelity=Fidelity.NOT_EXPRESSIBLE,

@@ -20,7 +20,7 @@ ROWS: tuple[Row, ...] = (
     *handled(_CONFIG, "name", "virtual_hosts", "ignore_port_in_host_matching"),
     *handled(_CONFIG, "ignore_path_parameters_in_path_matching"),
     *ignored(_CONFIG, "a cluster that does not exist answers 503, whoever looks for it", "validate_clusters"),
-    *handled(_CONFIG, "max_direct_response_body_size_bytes"),
+    *ignored(_CONFIG, "Envoy refuses longer bodies when it loads them", "max_direct_response_body_size_bytes"),
     *diagnosed(_CONFIG, "RT-VHDS", "vhds"),
     Diagnosed(
         f"{_CONFIG}.vhost_header",

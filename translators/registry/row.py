@@ -86,7 +86,7 @@ def diagnosed(
 
 
 def lost(message: str, code: str, *fields: str) -> tuple[Handled, ...]:
-    """Rows for fields that the mapping of the message reads itself, to say that they and what is below them are lost."""
+    """Rows for fields that the mapping of the message reads itself, to say that they are lost as a whole."""
     return tuple(
         Handled(f"{message}.{field}", fidelity=Fidelity.NOT_EXPRESSIBLE, codes=(code,), is_whole=True)
         for field in fields

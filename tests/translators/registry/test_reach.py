@@ -1,4 +1,4 @@
-"""The descriptor walk: no field that a mapping can meet is without a decision, and what is said to be read is (law 8)."""
+"""The descriptor walk: no field that a mapping can meet lacks a decision, and what is said to be read is (law 8)."""
 
 from __future__ import annotations
 
@@ -9,9 +9,31 @@ import translators
 from translators.registry import ROWS, Handled, reach
 
 PROJECT = Path(translators.__file__).parent.parent
-READ_BY_TYPE = {
-    "envoy.config.core.v3.RuntimeFractionalPercent",
+ROUTE = "envoy.config.route.v3"
+CORS = ("envoy.extensions.filters.http.cors.v3.CorsPolicy", f"{ROUTE}.CorsPolicy")
+BY_ELIMINATION = {
+    *(f"envoy.type.matcher.v3.ValueMatcher.{kind}_match" for kind in ("null", "double", "bool", "list", "or")),
+    "xds.type.matcher.v3.Matcher.MatcherList.Predicate.and_matcher",
+    "xds.type.matcher.v3.Matcher.MatcherList.Predicate.SinglePredicate.custom_match",
+    "xds.type.matcher.v3.Matcher.MatcherTree.custom_match",
+    *(
+        f"envoy.config.accesslog.v3.AccessLogFilter.{kind}_filter"
+        for kind in ("traceable", "response_flag", "grpc_status", "extension", "metadata", "log_type")
+    ),
+    f"{ROUTE}.RateLimit.Action.dynamic_metadata",
+    f"{ROUTE}.Route.filter_action",
+    f"{ROUTE}.Route.non_forwarding_action",
+    "envoy.config.core.v3.HealthCheck.custom_health_check",
 }
+"""Members of a oneof that the mapping takes as `none of those I know`."""
+BY_BUILT_NAME = {
+    *(f"{policy}.{field}" for policy in CORS for field in ("allow_methods", "allow_headers")),
+    *(
+        f"envoy.config.cluster.v3.OutlierDetection.enforcing_consecutive_{kind}"
+        for kind in ("5xx", "gateway_failure", "local_origin_failure")
+    ),
+}
+"""The mapping puts the field's name together, as `f"allow_{field}"`."""
 
 
 def words_of_the_sources() -> set[str]:
@@ -50,9 +72,9 @@ def test_a_field_without_a_row_is_found(monkeypatch):
 
 def test_what_is_said_to_be_read_is_read_somewhere():
     words = words_of_the_sources()
-    unread = [
+    unread = {
         name
         for name, row in ROWS.items()
         if isinstance(row, Handled) and row.apply is None and name.rpartition(".")[2] not in words
-    ]
-    assert unread == []
+    }
+    assert unread == BY_ELIMINATION | BY_BUILT_NAME

@@ -67,11 +67,11 @@ def read_upstream_tls(
     dispatch.apply(context.common_tls_context, None, at.field("common_tls_context"), findings)
     _note_certificates(context, at, findings)
     options = http_protocol_options(cluster)
-    follows_host = options is not None and options.upstream_http_protocol_options.auto_sni
+    upstream_options = (cluster if options is None else options).upstream_http_protocol_options
+    follows_host = upstream_options.auto_sni
     if not follows_host and not sends_sni(context, uses):
         findings.report("TLS-SNI-HOST", at.field("sni"), value=context.sni)
-    verifies_san = options is not None and options.upstream_http_protocol_options.auto_san_validation
-    if verifies_san or verifies(context, secrets):
+    if upstream_options.auto_san_validation or verifies(context, secrets):
         return UpstreamTLS(is_used=True, is_closed=findings.blocks("TLS-UPSTREAM-UNVERIFIED", at))
     return UpstreamTLS(is_used=True)
 

@@ -77,6 +77,9 @@ def apply(http_filter: EffectiveFilter, draft: FilterDraft, at: Where, findings:
         return
     dispatch.apply(config, None, at, findings)
     dispatch.apply(config.response_direction_config, None, at.field("response_direction_config"), findings)
+    if override is not None and is_enabled:
+        place = http_filter.overrides[-1].at.field("overrides").field("response_direction_config")
+        dispatch.apply(override.overrides.response_direction_config, None, place, findings)
     plugin = _plugin(_library(config, override), at, findings)
     if plugin is not None:
         name, conf = plugin

@@ -66,6 +66,15 @@ def test_other_formats_are_said(style: dict[str, object]):
     assert (outcome.answer["body"], outcome.codes) == ("no", ["HDR-FORMAT"])
 
 
+@pytest.mark.parametrize(
+    ("source", "body", "codes"),
+    [({"inline_string": "is %RESPONSE_CODE%"}, "is 404", []), ({"filename": "/etc/format"}, "", ["SEC-SOURCE"])],
+)
+def test_a_format_elsewhere_is_read_or_said(source: dict[str, str], body: str, codes: list[str]):
+    outcome = route_outcome({"direct_response": {"status": 404, "body_format": {"text_format_source": source}}})
+    assert (outcome.answer["body"], outcome.codes) == (body, codes)
+
+
 def test_response_mutations_apply():
     route = {"direct_response": {"status": 200}, "response_headers_to_remove": ["server"]}
     assert route_outcome(route).plugins["response-rewrite"] == {"headers": {"remove": ["server"]}}

@@ -8,11 +8,15 @@ from tests.translators.route_parts import forwarded, route_outcome
 
 RING = {"name": "backend", "lb_policy": "RING_HASH"}
 
+REWRITE = {"pattern": {"regex": "/.*"}, "substitution": "/"}
+
 
 @pytest.mark.parametrize(
     ("policy", "codes"),
     [
         ({"header": {"header_name": "x-user"}}, []),
+        ({"header": {"header_name": ":path"}}, []),
+        ({"header": {"header_name": ":path", "regex_rewrite": REWRITE}}, ["RA-HASH-COOKIE"]),
         ({"cookie": {"name": "session"}}, []),
         ({"cookie": {"name": "session", "ttl": "0s"}}, ["RA-HASH-COOKIE"]),
         ({"filter_state": {"key": "k"}}, ["RA-HASH-COOKIE"]),

@@ -103,3 +103,8 @@ def test_a_second_filter_of_a_kind_and_an_unreadable_override_are_said():
     extra = {"typed_per_filter_config": {"guard": packed("xds.type.v3.TypedStruct", {"type_url": "x/example.Y"})}}
     outcome = route_outcome(forwarded(extra), filters=filters[:1])
     assert (outcome.codes, outcome.plugins) == (["HF-UNTRANSLATED"], {})
+
+
+def test_what_a_route_says_beyond_switching_on_is_said():
+    override = {"overrides": {"response_direction_config": {"remove_accept_encoding_header": True}}}
+    assert compressed({"response_direction_config": OFF}, override).codes == ["HF-UNTRANSLATED"]

@@ -37,6 +37,13 @@ def test_what_nginx_does_anyway(listed: dict[str, Any]):
     assert said(listed) == []
 
 
+def test_a_filter_that_some_ports_do_without():
+    some = {"filter_disabled": {"destination_port_range": {"start": 80, "end": 81}}}
+    path = "listener_filters[pp].filter_disabled"
+    assert said({"name": "pp", "typed_config": PROXY, **some}) == [("LST-LFILTER", path)]
+    assert said({"name": "envoy.filters.listener.tls_inspector", **some}) == []
+
+
 def test_what_has_no_counterpart():
     source = {"name": "src", "typed_config": {"@type": f"{PACKAGE}original_src.v3.OriginalSrc"}}
     assert said(source, {"name": ""}) == [
