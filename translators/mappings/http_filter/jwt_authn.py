@@ -59,9 +59,11 @@ class _Tokens(NamedTuple):
 
 def apply(http_filter: EffectiveFilter, draft: FilterDraft, at: Where, findings: Findings) -> None:
     """Verify tokens as the rules that can apply to the route, or the route itself, want it."""
-    if is_switched_off(http_filter):
-        return
     config = http_filter.config
+    if is_switched_off(http_filter):
+        if config is not None:  # a route that wants no token still loses what pretends to come from one
+            _Check(http_filter, draft, at, findings).sanitize()
+        return
     if config is None or http_filter.has_unreadable_override or has_unknown_fields(config):
         if findings.blocks("HF-RESTRICT", at):
             draft.deny("HF-RESTRICT")

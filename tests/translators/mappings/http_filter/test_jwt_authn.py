@@ -315,6 +315,13 @@ def test_headers_that_envoy_writes_go_where_nothing_is_required_too():
     assert found.ask(headers={"x-sub": "me", "x": "1"}).request_headers == [("x", "1")]
 
 
+def test_headers_that_envoy_writes_are_not_the_clients_where_a_route_wants_no_token():
+    claims = [{"header_name": "X-Sub", "claim_name": "sub"}]
+    off = {"typed_per_filter_config": {"guard": packed(".jwt_authn.v3.PerRouteConfig", {"disabled": True})}}
+    found = guarded(claim_to_headers=claims, levels={"routes": [{**TO_BACKEND, **off}]})
+    assert found.ask(headers={"x-sub": "me", "x": "1"}).request_headers == [("x", "1")]
+
+
 def test_a_route_chosen_by_a_claim_is_closed():
     claims = [{"header_name": "x-role", "claim_name": "role"}]
     routes = [{**TO_BACKEND, "match": {"prefix": "/", "headers": [{"name": "x-role", "exact_match": "admin"}]}}]
