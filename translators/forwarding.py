@@ -217,7 +217,7 @@ class Forwarding:
         if needs_routes(shares) or self._answers_unknown(shares) or self._is_apart(shares):
             return [part for one in shares for part in self._split_parts(one)]
         return [
-            part for filters in self._filters() for part in self._range_parts(shares, len(weighted.clusters), filters)
+            part for filters in self._filters() for part in self._range_parts(shares, list(weighted.clusters), filters)
         ]
 
     def _answers_unknown(self, shares: list[Share]) -> bool:
@@ -230,8 +230,12 @@ class Forwarding:
         clusters = [self._context.clusters.get(one.entry.name) for one in shares]
         return any(map(speaks_both, clusters)) or (len(shares) > 1 and any(map(mirrors_itself, clusters)))
 
-    def _range_parts(self, shares: list[Share], entry_count: int, filters: FilterDraft) -> list[Part]:
-        """Draw in a plugin whose configuration stands apart, so that a new weight does not touch the route."""
+    def _range_parts(self, shares: list[Share], entries: list[xds.Message], filters: FilterDraft) -> list[Part]:
+        """Draw in a plugin whose configuration stands apart, so that a new weight does not touch the route.
+
+        For the same reason the route's own upstream, which is never used, and its timeout do not depend on who has a
+        weight at the moment.
+        """
         if filters.is_closed:
             return self._guarded(filters, Part())
         upstreams = [
@@ -240,9 +244,21 @@ class Forwarding:
         ]
         plugins = self._plugins(filters, None, {})
         part = self._part(upstreams[0], [one.entry.name for one in shares], plugins)
-        if entry_count > 1:
-            part = replace(part, volatile={**part.volatile, **traffic_split(shares, upstreams)})
+        if len(entries) > 1:
+            lasting = {
+                "timeout": timeout_of(self._action, [entry.name for entry in entries], self._context),
+                "upstream_id": self._first_upstream(entries),
+            }
+            volatile = {**part.volatile, **traffic_split(shares, upstreams)}
+            part = replace(part, fields=part.fields | lasting, volatile=volatile)
         return self._guarded(filters, part)
+
+    def _first_upstream(self, entries: list[xds.Message]) -> str:
+        """Give the upstream of the first entry whose cluster exists, whatever its weight."""
+        for entry in entries:
+            if entry.name in self._context.clusters:
+                return upstream_of(entry.name, self._action, self._context, self._place, self._findings, weighted=entry)
+        return BLACKHOLE_ID
 
     def _split_parts(self, one: Share) -> list[Part]:
         """Draw by the route's own conditions: the entry has headers, filters or a host of its own."""

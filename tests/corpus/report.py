@@ -2,7 +2,8 @@
 
 `python -m tests.corpus.report DIR`: DIR holds `*.tar.xz` archives (unpacked into build/corpus) or folders of JSON
 files, one `{"resources": {type_url: […]}}` each. Where `DIR/../reference/apisix-3.18-schemas.json` exists, every object
-is checked against the schemas of a real APISIX too. Exits with 1 when an object is invalid or a case crashes.
+is checked against the schemas of a real APISIX too. Exits with 1 when an object is invalid or a case crashes. How many
+cases are served, and what keeps the others from it, stands in a table of its own (tests/corpus/share.py).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from rich.table import Table
 from pipeline.cli.offline import translate_offline
 from producers.files.load import load
 from producers.source import Changes
+from tests.corpus.share import ALL_LEAST, HTTP_LEAST, Share, is_http
 from translators.policy import DEFAULT
 from translators.reference import Reference
 
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 UNPACKED = Path("build/corpus")
 REFERENCE = Path("reference/apisix-3.18-schemas.json")
 MAX_SHOWN = 20
+ERRORS = ("ERROR", "FATAL")
 
 
 @dataclass
@@ -43,6 +46,8 @@ class Tally:
     diagnostics: Counter[str] = field(default_factory=Counter)
     invalid: list[str] = field(default_factory=list)
     crashes: list[str] = field(default_factory=list)
+    every: Share = field(default_factory=Share)
+    http: Share = field(default_factory=Share)
 
 
 def cases_of(corpus: Path) -> list[tuple[str, Path]]:
@@ -73,6 +78,10 @@ def translate_case(path: Path, reference: Reference | None, tally: Tally) -> Non
         tally.diagnostics[f"{found['severity']} {found['code']}"] += 1
         if found["code"] == "OUT-SCHEMA":
             tally.invalid.append(f"{path}: {found['value']}")
+    codes = {found["code"] for found in offline.diagnostics() if found["severity"] in ERRORS}
+    tally.every.count(codes)
+    if is_http(parsed.resources):
+        tally.http.count(codes)
     for key, value in objects.items() if reference else ():
         tally.invalid += [f"{path}: {key}: {problem.text}" for problem in reference.problems(key, value)]
 
@@ -90,6 +99,7 @@ def report(corpus: Path) -> int:
         except Exception:  # noqa: BLE001 - a crash is what this looks for
             tallies[plane].crashes.append(f"{path}: {traceback.format_exc(limit=-3)}")
     print_tables(console, tallies)
+    print_shares(console, tallies)
     checked = "the schemas of a real APISIX and our own" if reference else f"our own schemas ({dump} is not there)"
     invalid = [line for tally in tallies.values() for line in tally.invalid]
     crashes = [line for tally in tallies.values() for line in tally.crashes]
@@ -120,6 +130,19 @@ def print_tables(console: Console, tallies: dict[str, Tally]) -> None:
     for code in codes:
         by_code.add_row(code, *_counts(code, (tallies[plane] for plane in planes)))
     console.print(by_code)
+
+
+def print_shares(console: Console, tallies: dict[str, Tally]) -> None:
+    """Print how many cases are served per control plane and in all, and the codes that keep the others from it."""
+    head = ("cases", "no ERROR", "but limits", "but limits, faults")
+    table = Table("control plane", *(f"HTTP: {name}" for name in head), *(f"all: {name}" for name in head), box=None)
+    for plane, tally in sorted(tallies.items()):
+        table.add_row(plane, *tally.http.columns(), *tally.every.columns())
+    http, every = (sum((getattr(t, name) for t in tallies.values()), Share()) for name in ("http", "every"))
+    table.add_row("in all", *http.columns(), *every.columns())
+    table.add_row("wanted at least", "", "", "", f"{HTTP_LEAST:.0%}", "", "", "", f"{ALL_LEAST:.0%}")
+    console.print(table)
+    console.print("cases not served, by code:", ", ".join(f"{code} {n}" for code, n in every.spoilers.most_common()))
 
 
 def _counts(code: str, tallies: Iterable[Tally]) -> list[str]:

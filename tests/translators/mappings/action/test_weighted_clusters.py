@@ -59,9 +59,13 @@ def test_a_new_weight_changes_nothing_but_the_volatile_part():
     assert before.volatile != after.volatile
 
 
-def test_the_route_carries_the_first_upstream_that_gets_requests():
-    part = route_outcome(weighted(entry("v1", 0), entry("v2", 1), entry("v3", 1)), clusters=CLUSTERS).only
-    assert part.fields["upstream_id"].startswith("v2.")
+def test_the_route_carries_the_upstream_of_the_first_cluster_that_exists_whatever_its_weight():
+    for weights in ((0, 1, 1), (1, 0, 0), (3, 2, 1)):
+        entries = [entry(name, weight) for name, weight in zip(("gone", "v2", "v3"), weights, strict=True)]
+        part = route_outcome(weighted(*entries), clusters=CLUSTERS).only
+        assert part.fields["upstream_id"].startswith("v2.")
+    unknown = route_outcome(weighted(entry("gone", 1), entry("lost", 1)), clusters=CLUSTERS).only
+    assert unknown.fields["upstream_id"] == "xds-blackhole"
 
 
 def test_the_only_entry_needs_no_draw():
