@@ -189,7 +189,8 @@ class Forwarding:
         constants: dict[str, str],
         draft: RouteDraft | None = None,
     ) -> dict[str, Any]:
-        internal = Step(removed=tuple(name.lower() for name in self._context.route_config.internal_only_headers))
+        internal_names = self._context.route_config.internal_only_headers
+        internal = Step(removed=tuple(name.lower() for name in internal_names)) if internal_names else Step()
         request = [internal, *filters.request, *self._level_steps(weighted, "request", constants)]
         response = [*self._level_steps(weighted, "response", constants), *filters.response_steps()]
         draft = draft or self._draft

@@ -42,8 +42,14 @@ def level_steps(
     return [
         read_level(level, side, known, _place_of(level, at), findings)
         for level in levels
-        if getattr(level, f"{side}_headers_to_add") or getattr(level, f"{side}_headers_to_remove")
+        if _mutates(level, side)
     ]
+
+
+def _mutates(level: xds.Message, side: Side) -> bool:
+    if side == "request":
+        return bool(level.request_headers_to_add or level.request_headers_to_remove)
+    return bool(level.response_headers_to_add or level.response_headers_to_remove)
 
 
 def mutated_headers(route: xds.Message, context: RouteContext, weighted: xds.Message | None) -> list[str]:
