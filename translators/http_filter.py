@@ -18,7 +18,7 @@ from translators.element import elements
 from translators.where import Where
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator
 
     from translators.route_context import RouteContext
 
@@ -93,7 +93,11 @@ class EffectiveFilter:
 
 
 def effective_filters(
-    context: RouteContext, route: xds.Message | None, weighted: xds.Message | None, at: Where
+    context: RouteContext,
+    route: xds.Message | None,
+    weighted: xds.Message | None,
+    at: Where,
+    idle: Container[int] = (),
 ) -> Iterator[EffectiveFilter]:
     """Give the filters that run on a route, in Envoy's order.
 
@@ -102,9 +106,12 @@ def effective_filters(
         route: the Route; None where no route matched: then nothing overrides the listener's list.
         weighted: the WeightedCluster.ClusterWeight that was drawn, if it has filters of its own.
         at: the route.
+        idle: indices of filters to leave out.
     """
     levels = _levels(context, route, weighted, at)
-    for index, listed in enumerate(_listed(context)):
+    for index, listed in enumerate(listed_filters(context)):
+        if index in idle:
+            continue
         is_disabled, overrides, place = _overridden(listed, levels)
         if not is_disabled:
             yield EffectiveFilter(
@@ -131,7 +138,7 @@ def manager_place(listener: str, chain: str) -> Where:
     return Where(xds.LISTENER, listener).item("filter_chains", chain).field("http_connection_manager")
 
 
-class _Listed(NamedTuple):
+class ListedFilter(NamedTuple):
     """A filter as the connection manager lists it; attributes as in EffectiveFilter."""
 
     name: str
@@ -143,20 +150,20 @@ class _Listed(NamedTuple):
     at: Where
 
 
-def _listed(context: RouteContext) -> list[_Listed]:
+def listed_filters(context: RouteContext) -> list[ListedFilter]:
     """Read the connection manager's list: once a unit, as it is the same for all routes."""
     key = ("http_filter",)
     if key not in context.memo:
         filters = context.hcm.http_filters
         places = elements(manager_place(context.listener.name, context.chain), "http_filters", filters)
         context.memo[key] = [_read(http_filter, at) for http_filter, at in zip(filters, places, strict=True)]
-    found: list[_Listed] = context.memo[key]
+    found: list[ListedFilter] = context.memo[key]
     return found
 
 
-def _read(http_filter: xds.Message, at: Where) -> _Listed:
+def _read(http_filter: xds.Message, at: Where) -> ListedFilter:
     type_name, config = read_any(*_configuration(http_filter))
-    return _Listed(
+    return ListedFilter(
         http_filter.name,
         type_name or _named_type(http_filter.name),
         config,
@@ -183,7 +190,7 @@ def _levels(
 
 
 def _overridden(
-    listed: _Listed, levels: list[tuple[xds.Message, Where | None]]
+    listed: ListedFilter, levels: list[tuple[xds.Message, Where | None]]
 ) -> tuple[bool, tuple[Override, ...], Where]:
     is_disabled, at = listed.is_disabled, listed.at
     overrides: list[Override] = []
