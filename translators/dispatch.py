@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from google.protobuf.unknown_fields import UnknownFieldSet
 
-from translators.registry import Diagnosed, Handled, find
+from translators.registry import ROWS, Diagnosed, Handled
 
 if TYPE_CHECKING:
     from google.protobuf.descriptor import FieldDescriptor
@@ -34,7 +34,7 @@ def apply(message: xds.Message, draft: Any, at: Where, findings: Findings) -> bo
     steps: list[Handled] = []
     is_open = True
     for field, value in message.ListFields():
-        row = find(field.full_name)
+        row = ROWS.get(field.full_name)
         if isinstance(row, Handled):
             if row.apply is not None:
                 steps.append(row)

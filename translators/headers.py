@@ -114,6 +114,8 @@ class FoldedHeaders:
 
     def of_request(self) -> dict[str, Any]:
         """Give proxy-rewrite.headers; empty when there is nothing to do."""
+        if not self.touched:
+            return {}
         return _without_empty(add=_single(self.add), set=_single(self.set), remove=sorted(self.remove))
 
     def of_response(self) -> dict[str, Any]:
