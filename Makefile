@@ -7,7 +7,7 @@ UP_FLAGS ?=
 SEEDS ?= 20
 
 .DEFAULT_GOAL := help
-.PHONY: help up check test torture fidelity golden corpus bench docs lock clean wheel
+.PHONY: help up check test torture fidelity golden corpus bench bench-translate docs lock clean wheel
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,10 +38,14 @@ corpus: .venv/dev.stamp ## translate and replay every configuration in CORPUS=DI
 	$(BIN)/python -m tests.corpus.report $(CORPUS)
 	$(BIN)/python -m tests.corpus.replay $(CORPUS)
 
-bench: .venv/dev.stamp ## latency and etcd figures beside their budgets and peers
+bench: .venv/dev.stamp ## every figure beside its budget and its peer
 	$(BIN)/python -m bench.latency
 	$(BIN)/python -m bench.etcd
 	$(BIN)/python -m bench.ingest
+	$(BIN)/python -m bench.translate
+
+bench-translate: .venv/dev.stamp ## how fast units become bundles
+	$(BIN)/python -m bench.translate
 
 docs: .venv/dev.stamp ## rewrite the generated documents
 	$(BIN)/python -m pipeline.docs

@@ -34,27 +34,30 @@ def reduce_use(
         A RouteAction with only the fields named in FIELDS, `timeout` only beside a retry policy (it bounds retries).
     """
     use = xds.message_class(xds.ROUTE_ACTION)()
-    for field in FIELDS:
-        descriptor = action.DESCRIPTOR.fields_by_name[field]
-        if descriptor.is_repeated:
-            getattr(use, field).extend(getattr(action, field))
-        elif action.HasField(field):
-            _copy(action, use, field)
-    if not use.HasField("retry_policy") and virtual_host is not None and virtual_host.HasField("retry_policy"):
-        use.retry_policy.CopyFrom(virtual_host.retry_policy)
-    if not use.HasField("retry_policy"):
-        use.ClearField("timeout")
+    retry_policy = retry_policy_of(action, virtual_host)
+    # Most routes set few fields, so those that are set are looked through, not those of FIELDS.
+    for spec, value in action.ListFields():
+        if spec.name not in FIELDS or (spec.name == "timeout" and retry_policy is None):
+            continue
+        if spec.is_repeated:
+            getattr(use, spec.name).extend(value)
+        elif spec.message_type is not None:
+            getattr(use, spec.name).CopyFrom(value)
+        else:
+            setattr(use, spec.name, value)
+    if retry_policy is not None:
+        use.retry_policy.CopyFrom(retry_policy)
     if weighted is not None:
         _apply_weighted(use, weighted)
     return use
 
 
-def _copy(source: xds.Message, target: xds.Message, field: str) -> None:
-    value = getattr(source, field)
-    if hasattr(value, "CopyFrom"):
-        getattr(target, field).CopyFrom(value)
-    else:
-        setattr(target, field, value)
+def retry_policy_of(action: xds.Message, virtual_host: xds.Message | None) -> xds.Message | None:
+    """Give the RetryPolicy in force: the RouteAction's, else that of the VirtualHost around it, if any."""
+    for holder in (action, virtual_host):
+        if holder is not None and holder.HasField("retry_policy"):
+            return holder.retry_policy
+    return None
 
 
 def _apply_weighted(use: xds.Message, weighted: xds.Message) -> None:

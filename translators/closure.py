@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from translators.path_key import EVERYTHING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from translators.expr import Expr
     from translators.path_key import PathMatch
@@ -154,13 +154,14 @@ def _closure(rules: Sequence[Rule], is_live: list[bool], max_added_keys: int) ->
     return keys
 
 
-def _overlapping(domain: str, later: Mapping[str, object]) -> Iterator[str]:
+def _overlapping(domain: str, later: Mapping[str, object]) -> Iterable[str]:
     """Give the domains among those of later rules that take some host this one takes, itself included."""
+    if domain == "*":  # all there is in the buckets of hosts, which are most
+        return (domain,) if domain in later else ()
     if domain.startswith("*:"):
-        yield from (other for other in later if other == domain or not other.startswith("*:"))
-        return
+        return [other for other in later if other == domain or not other.startswith("*:")]
     shorter = (f"{domain[:length]}*" for length in range(len(domain)))
-    yield from (other for other in shorter if other in later)
+    return [other for other in shorter if other in later]
 
 
 def _within(prefix: str, ordered: list[tuple[str, str]]) -> Iterator[str]:

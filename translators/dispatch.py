@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from google.protobuf.unknown_fields import UnknownFieldSet
 
-from translators.registry import Diagnosed, Handled, find
+from translators.registry import ROWS, Diagnosed, Handled
 
 if TYPE_CHECKING:
     from google.protobuf.descriptor import FieldDescriptor
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from schemas import xds
     from translators.findings import Findings
     from translators.where import Where
+
+_PHASE = attrgetter("phase")
 
 
 def apply(message: xds.Message, draft: Any, at: Where, findings: Findings) -> bool:
@@ -28,22 +31,24 @@ def apply(message: xds.Message, draft: Any, at: Where, findings: Findings) -> bo
     Returns:
         False when a field that restricts access could not be translated: the caller must fail closed.
     """
-    steps: list[tuple[int, int, Handled]] = []
+    steps: list[Handled] = []
     is_open = True
     for field, value in message.ListFields():
-        row = find(field.full_name)
+        row = ROWS.get(field.full_name)
         if isinstance(row, Handled):
             if row.apply is not None:
-                steps.append((row.phase, field.number, row))
+                steps.append(row)
         elif isinstance(row, Diagnosed):
             is_open = diagnose(row, value, at.field(field.name), findings) and is_open
         elif row is None:
             _report_hole(field, at, findings)
     for unknown in UnknownFieldSet(message):  # type: ignore[attr-defined]  # missing in the stubs
         findings.report("CFG-UNKNOWN-FIELD", at.field(f"#{unknown.field_number}"))
-    for _, _, row in sorted(steps, key=lambda step: step[:2]):
-        if row.apply is not None:
-            row.apply(message, draft, at, findings)
+    if len(steps) > 1:
+        steps.sort(key=_PHASE)  # stable: within a phase fields stay in the order of ListFields, that of their numbers
+    for step in steps:
+        if step.apply is not None:
+            step.apply(message, draft, at, findings)
     return is_open
 
 

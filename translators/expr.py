@@ -30,6 +30,7 @@ _NEGATED_LOGIC = {"AND": "!AND", "!AND": "AND", "OR": "!OR", "!OR": "OR"}
 _NEGATED_COMPARISON = {"==": "~=", "~=": "=="}
 _UNESCAPED = re.compile(r"[^0-9A-Za-z_/\x80-\U0010ffff-]")
 _MIN_OPERANDS = 2
+_COSTS = {"~~": 3, "~*": 3, "ipmatch": 2}
 
 
 def escape(text: str) -> str:
@@ -229,4 +230,4 @@ def _cost(expr: Expr) -> int:
     if expr[0] in _NEGATED_LOGIC:
         return 4
     operator = expr[2] if expr[1] == "!" else expr[1]
-    return {"~~": 3, "~*": 3, "ipmatch": 2}.get(operator, 1)
+    return _COSTS.get(operator, 1)

@@ -9,14 +9,14 @@ from translators import dispatch
 from translators.diagnostics import DiagnosticClass
 from translators.filter_draft import FilterDraft, Guard
 from translators.header_order import settle
-from translators.http_filter import effective_filters
+from translators.http_filter import effective_filters, listed_filters
 from translators.mappings.http_connection_manager import tracing
 from translators.registry import Diagnosed, Handled, Ignored, find
 
 if TYPE_CHECKING:
     from schemas import xds
     from translators.findings import Findings
-    from translators.http_filter import EffectiveFilter
+    from translators.http_filter import EffectiveFilter, ListedFilter
     from translators.route_context import RouteContext
     from translators.where import Where
 
@@ -40,12 +40,26 @@ def run_filters(
         weighted: the weighted cluster entry that was drawn, if it has filters of its own.
     """
     draft = _begun(context, route, at, findings)
-    for http_filter in effective_filters(context, route, weighted, at):
+    for http_filter in effective_filters(context, route, weighted, at, _idle(context)):
         known, mutated = len(draft.guards), draft.mutated()
         _run(http_filter, draft, findings)
         if mutated and len(draft.guards) > known:
             settle(draft, known, mutated, http_filter.at, findings)
     return draft
+
+
+def _idle(context: RouteContext) -> frozenset[int]:
+    """Give the indices of the filters that contribute nothing to any route, as the router: told once a unit."""
+    key = ("filters", "idle")
+    if key not in context.memo:
+        context.memo[key] = frozenset(index for index, one in enumerate(listed_filters(context)) if _does_nothing(one))
+    found: frozenset[int] = context.memo[key]
+    return found
+
+
+def _does_nothing(listed: ListedFilter) -> bool:
+    row = None if listed.is_pending else find(listed.type_name)
+    return isinstance(row, Ignored) or (isinstance(row, Handled) and row.apply is None)
 
 
 def _begun(context: RouteContext, route: xds.Message | None, at: Where, findings: Findings) -> FilterDraft:

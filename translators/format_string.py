@@ -127,6 +127,8 @@ def parse(format_string: str, side: Side, constants: dict[str, str] | None = Non
     Raises:
         FormatError: an operator has no variable, or the format is none.
     """
+    if "%" not in format_string:
+        return (Text(format_string),) if format_string else ()
     pieces: list[Piece] = []
     at = 0
     while at < len(format_string):

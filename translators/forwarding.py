@@ -110,8 +110,9 @@ class Forwarding:
         self, filters: FilterDraft, part: Part | None = None, weighted: xds.Message | None = None
     ) -> list[Part]:
         """Give what filters answer in front of a part; of the whole route unless a part is named."""
-        constants = {"RESPONSE_CODE": UNSET_STATUS}
-        levels = self._level_steps(weighted, "response", constants) if filters.guards else []
+        if not filters.guards:
+            return []
+        levels = self._level_steps(weighted, "response", {"RESPONSE_CODE": UNSET_STATUS})
         return filters.guard_parts(part or Part(), levels, self._at, self._findings)
 
     def _denied(self, code: str) -> list[Part]:
@@ -189,7 +190,8 @@ class Forwarding:
         constants: dict[str, str],
         draft: RouteDraft | None = None,
     ) -> dict[str, Any]:
-        internal = Step(removed=tuple(name.lower() for name in self._context.route_config.internal_only_headers))
+        internal_names = self._context.route_config.internal_only_headers
+        internal = Step(removed=tuple(name.lower() for name in internal_names)) if internal_names else Step()
         request = [internal, *filters.request, *self._level_steps(weighted, "request", constants)]
         response = [*self._level_steps(weighted, "response", constants), *filters.response_steps()]
         draft = draft or self._draft

@@ -114,10 +114,14 @@ class FoldedHeaders:
 
     def of_request(self) -> dict[str, Any]:
         """Give proxy-rewrite.headers; empty when there is nothing to do."""
+        if not self.touched:
+            return {}
         return _without_empty(add=_single(self.add), set=_single(self.set), remove=sorted(self.remove))
 
     def of_response(self) -> dict[str, Any]:
         """Give response-rewrite.headers; empty when there is nothing to do."""
+        if not self.touched:
+            return {}
         added = [f"{name}: {line}" for name, lines in sorted(self.add.items()) for line in lines]
         return _without_empty(
             add=added, set={name: ", ".join(lines) for name, lines in self.set.items()}, remove=sorted(self.remove)
@@ -152,10 +156,12 @@ def fold(
         request: what became of the request's headers, which a response may quote.
     """
     kept = [step for step in steps if step.removed or step.mutations]
+    if not kept:
+        return FoldedHeaders()
     folder = _Folder(side, at, findings, request.touched if request else frozenset())
     for step in kept:
         folder.apply(step)
-    return folder.folded(is_alone=is_alone) if kept else FoldedHeaders()
+    return folder.folded(is_alone=is_alone)
 
 
 class _Folder:
@@ -196,7 +202,8 @@ class _Folder:
     def _overwrite(self, overwrites: Sequence[tuple[Mutation, _Value, _State]]) -> None:
         for mutation, value, seen in overwrites:
             state = self._state(mutation.name)
-            written = (replace(value, was_gone=state.settled() == ()),)
+            was_gone = state.settled() == ()
+            written = (value if was_gone == value.was_gone else replace(value, was_gone=was_gone),)
             is_unconditional = mutation.action == OVERWRITE
             self._states[mutation.name] = _State(
                 written if is_unconditional or seen.if_absent else state.if_absent,
@@ -253,7 +260,8 @@ class _Folder:
         folded = FoldedHeaders(host=self._host, touched=frozenset(self._states))
         conditional: list[tuple[str, _Value]] = []
         for name, state in sorted(self._states.items()):
-            self._check_readers(name)
+            if name in self._readers:
+                self._check_readers(name)
             first = state.if_present[0] if state.if_present else None
             if first is _ORIGINAL:
                 self._keep(name, state, folded)
@@ -270,7 +278,7 @@ class _Folder:
         state = self._states[name]
         counts = [sum(isinstance(v, _Value) for v in values) for values in (state.if_absent, state.if_present)]
         is_alone = max(counts) <= 1
-        for reader in sorted(self._readers.get(name, ())):
+        for reader in sorted(self._readers[name]):
             if reader != name or not is_alone:
                 self._findings.report("HDR-ORDER", self._places.get(reader, self._at))
 

@@ -6,19 +6,19 @@ route configuration says about a filter is found under its name, the most specif
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from google.protobuf.json_format import ParseError
 from google.protobuf.message import DecodeError
 
 from schemas import xds
+from translators.element import elements
 from translators.where import Where
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator
 
     from translators.route_context import RouteContext
 
@@ -93,7 +93,11 @@ class EffectiveFilter:
 
 
 def effective_filters(
-    context: RouteContext, route: xds.Message | None, weighted: xds.Message | None, at: Where
+    context: RouteContext,
+    route: xds.Message | None,
+    weighted: xds.Message | None,
+    at: Where,
+    idle: Container[int] = (),
 ) -> Iterator[EffectiveFilter]:
     """Give the filters that run on a route, in Envoy's order.
 
@@ -102,22 +106,22 @@ def effective_filters(
         route: the Route; None where no route matched: then nothing overrides the listener's list.
         weighted: the WeightedCluster.ClusterWeight that was drawn, if it has filters of its own.
         at: the route.
+        idle: indices of filters to leave out.
     """
     levels = _levels(context, route, weighted, at)
-    names = tuple(http_filter.name for http_filter in context.hcm.http_filters)
-    places = _places(context.listener.name, context.chain, names)
-    for index, (http_filter, own_place) in enumerate(zip(context.hcm.http_filters, places, strict=True)):
-        is_disabled, overrides, place = _overridden(http_filter, levels, own_place)
+    for index, listed in enumerate(listed_filters(context)):
+        if index in idle:
+            continue
+        is_disabled, overrides, place = _overridden(listed, levels)
         if not is_disabled:
-            type_name, config = read_any(*_configuration(http_filter))
             yield EffectiveFilter(
                 index,
-                http_filter.name,
-                type_name or _named_type(http_filter.name),
-                config,
+                listed.name,
+                listed.type_name,
+                listed.config,
                 overrides,
-                http_filter.is_optional,
-                _is_pending(http_filter),
+                listed.is_optional,
+                listed.is_pending,
                 place,
                 route,
                 context,
@@ -134,11 +138,40 @@ def manager_place(listener: str, chain: str) -> Where:
     return Where(xds.LISTENER, listener).item("filter_chains", chain).field("http_connection_manager")
 
 
-@lru_cache(maxsize=64)
-def _places(listener: str, chain: str, names: tuple[str, ...]) -> list[Where]:
-    counted = Counter(names)
-    at = manager_place(listener, chain)
-    return [at.item("http_filters", name if name and counted[name] == 1 else index) for index, name in enumerate(names)]
+class ListedFilter(NamedTuple):
+    """A filter as the connection manager lists it; attributes as in EffectiveFilter."""
+
+    name: str
+    type_name: str
+    config: xds.Message | None
+    is_disabled: bool
+    is_optional: bool
+    is_pending: bool
+    at: Where
+
+
+def listed_filters(context: RouteContext) -> list[ListedFilter]:
+    """Read the connection manager's list: once a unit, as it is the same for all routes."""
+    key = ("http_filter",)
+    if key not in context.memo:
+        filters = context.hcm.http_filters
+        places = elements(manager_place(context.listener.name, context.chain), "http_filters", filters)
+        context.memo[key] = [_read(http_filter, at) for http_filter, at in zip(filters, places, strict=True)]
+    found: list[ListedFilter] = context.memo[key]
+    return found
+
+
+def _read(http_filter: xds.Message, at: Where) -> ListedFilter:
+    type_name, config = read_any(*_configuration(http_filter))
+    return ListedFilter(
+        http_filter.name,
+        type_name or _named_type(http_filter.name),
+        config,
+        http_filter.disabled,
+        http_filter.is_optional,
+        _is_pending(http_filter),
+        at,
+    )
 
 
 def _levels(
@@ -157,17 +190,17 @@ def _levels(
 
 
 def _overridden(
-    http_filter: xds.Message, levels: list[tuple[xds.Message, Where | None]], at: Where
+    listed: ListedFilter, levels: list[tuple[xds.Message, Where | None]]
 ) -> tuple[bool, tuple[Override, ...], Where]:
-    is_disabled = http_filter.disabled
+    is_disabled, at = listed.is_disabled, listed.at
     overrides: list[Override] = []
     for level, place in levels:
         # Asking for a missing key of a map of messages would create it.
-        if http_filter.name not in level.typed_per_filter_config:
+        if listed.name not in level.typed_per_filter_config:
             continue
-        wrapped = level.typed_per_filter_config[http_filter.name]
+        wrapped = level.typed_per_filter_config[listed.name]
         if place is not None:
-            at = place.item("typed_per_filter_config", http_filter.name)
+            at = place.item("typed_per_filter_config", listed.name)
         type_name, config = read_any(wrapped.type_url, wrapped.value)
         is_disabled = False
         if type_name == _FILTER_CONFIG and config is not None:

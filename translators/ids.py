@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from base64 import b32encode
+from functools import lru_cache
 from hashlib import blake2b
 
 SCHEMA_VERSION = "1"
@@ -30,9 +31,15 @@ def object_id(kind: str, source_name: str, *parts: str) -> str:
     Returns:
         At most 57 characters of `[A-Za-z0-9_.-]`.
     """
-    slug = _UNSAFE.sub("-", source_name).strip("-.")[:MAX_SLUG_CHARS].strip("-.")
+    slug = _slug(source_name)
     hashed = hash80(kind, *parts)
     return f"{slug}.{hashed}" if slug else hashed
+
+
+@lru_cache(maxsize=1024)
+def _slug(source_name: str) -> str:
+    """Remembered, as all routes of a virtual host are named after it one after the other."""
+    return _UNSAFE.sub("-", source_name).strip("-.")[:MAX_SLUG_CHARS].strip("-.")
 
 
 def object_name(text: str) -> str:

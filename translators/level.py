@@ -31,19 +31,22 @@ def level_steps(
     constants: dict[str, str] | None = None,
 ) -> list[Step]:
     """Read the mutations of all levels in the order in which Envoy evaluates them: later ones win."""
-    levels = [route, context.route_config]
-    if context.virtual_host is not None:
-        levels.insert(1, context.virtual_host)
+    levels = (route, context.virtual_host, context.route_config)
+    mutating = [level for level in levels if level is not None and _mutates(level, side)]
     if context.route_config.most_specific_header_mutations_wins:
-        levels.reverse()
-    if weighted is not None:
-        levels.insert(0, weighted)
+        mutating.reverse()
+    if weighted is not None and _mutates(weighted, side):
+        mutating.insert(0, weighted)
+    if not mutating:
+        return []
     known = {"ROUTE_NAME": route.name, **(constants or {})}
-    return [
-        read_level(level, side, known, _place_of(level, at), findings)
-        for level in levels
-        if getattr(level, f"{side}_headers_to_add") or getattr(level, f"{side}_headers_to_remove")
-    ]
+    return [read_level(level, side, known, _place_of(level, at), findings) for level in mutating]
+
+
+def _mutates(level: xds.Message, side: Side) -> bool:
+    if side == "request":
+        return bool(level.request_headers_to_add or level.request_headers_to_remove)
+    return bool(level.response_headers_to_add or level.response_headers_to_remove)
 
 
 def mutated_headers(route: xds.Message, context: RouteContext, weighted: xds.Message | None) -> list[str]:

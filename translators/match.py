@@ -38,8 +38,9 @@ def translate_match(
     _cover(match, draft, at, findings)
     for field in ("headers", "query_parameters"):
         matchers = getattr(match, field)
-        for matcher, place in zip(matchers, elements(at, field, matchers), strict=True):
-            _cover_test(matcher, draft, place, findings)
+        if matchers:
+            for matcher, place in zip(matchers, elements(at, field, matchers), strict=True):
+                _cover_test(matcher, draft, place, findings)
     return draft
 
 

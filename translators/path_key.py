@@ -90,6 +90,7 @@ def safe_prefix(prefix: str) -> str:
     return cut or "/"
 
 
+@lru_cache(maxsize=8192)  # the same paths occur in many units
 def begins_with(text: str, view: PathView = DECODED, *, ignore_case: bool = False) -> PathMatch | None:
     """Paths that begin with a text (RouteMatch.prefix); None when no path does."""
     if text in ("", "/"):
@@ -104,6 +105,7 @@ def begins_with(text: str, view: PathView = DECODED, *, ignore_case: bool = Fals
     return PathMatch((f"{safe_prefix(text)}*",), guard, guard)
 
 
+@lru_cache(maxsize=8192)  # the same paths occur in many units
 def is_exactly(text: str, view: PathView = DECODED, *, ignore_case: bool = False) -> PathMatch | None:
     """One path (RouteMatch.path); None when no path is this one."""
     if not text.startswith("/"):
@@ -119,6 +121,7 @@ def is_exactly(text: str, view: PathView = DECODED, *, ignore_case: bool = False
     return PathMatch((text,), (), guard)
 
 
+@lru_cache(maxsize=8192)  # the same paths occur in many units
 def is_at_or_below(text: str, view: PathView = DECODED, *, ignore_case: bool = False) -> PathMatch | None:
     """A path and everything below it (RouteMatch.path_separated_prefix); None when no path is."""
     if not text.startswith("/"):
@@ -140,7 +143,6 @@ def matches_regex(regex: Regex, view: PathView = DECODED) -> PathMatch:
     return PathMatch((f"{safe_prefix(_normalised_part(prefix))}*",), guard, guard)
 
 
-@lru_cache(maxsize=8192)
 def _guarded(text: str, view: PathView, further: str | None, *, ignore_case: bool) -> tuple[PathView, tuple[Expr, ...]]:
     """Give the view in which the text can be found at all, and the guard over it.
 

@@ -142,7 +142,9 @@ def _route_entries(
     if not is_open or not match.is_exact:
         # Fail closed: a condition is missing, so the entry matches more than the route. Only denying may do that.
         parts = [part for part in parts if part.is_blocking]
-    if route.HasField("direct_response") or not all(part.is_blocking for part in parts):
+    if match.colliding_headers and (
+        route.HasField("direct_response") or not all(part.is_blocking for part in parts)
+    ):
         _note_collisions(match, parts, findings)
     return [
         Entry(identity, route.name, at, part, match.path, match.methods, (*match.conditions, *part.conditions))
@@ -152,7 +154,7 @@ def _route_entries(
 
 def _note_collisions(match: MatchDraft, parts: Sequence[Part], findings: Findings) -> None:
     """Report headers that a client can forge under another name, where access depends on them (section 14.25)."""
-    if match.colliding_headers and any(part.is_blocking for part in parts):
+    if any(part.is_blocking for part in parts):
         for place in match.colliding_headers:
             findings.report(
                 "RT-HEADER", place, severity=Severity.WARN, effect=_COLLISION_EFFECT, remedy=_COLLISION_REMEDY

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
@@ -34,6 +34,14 @@ _COUNTING = frozenset({"limit-conn", "limit-req", "workflow"})
 _DIRECTIONS = {1: "inbound", 2: "outbound"}
 
 
+class _Named(NamedTuple):
+    """What all routes of a virtual host have in common: the key parts and the slug of their ids, their labels."""
+
+    names: tuple[str, ...]
+    slug: str
+    labels: dict[str, str]
+
+
 class RouteObjects:
     """Collects the routes of a unit and what they refer to."""
 
@@ -51,6 +59,8 @@ class RouteObjects:
         self._services: dict[str, dict[str, Any]] = {}
         self._origins: dict[str, Where] = {}
         """Route id -> what the route stands for."""
+        self._virtual_hosts: dict[str, _Named] = {}
+        self._joined: dict[tuple[Expr, ...], list[Expr]] = {}
 
     def add(
         self,
@@ -74,19 +84,16 @@ class RouteObjects:
             hosts: as in route.hosts; empty in the host-less bucket.
             guards: what the bucket leaves open about the host.
         """
-        config = self._context.route_config.name
-        scope = (self._context.scope,) if self._context.scope else ()
-        names = (self._context.listener.name, self._context.chain, config, virtual_host, *scope)
-        slug = f"{config}-{virtual_host}"
+        names, slug, labels = self._named(virtual_host)
         route_id = object_id("routes", slug, *names, entry.identity, entry.part.suffix, bucket)
         value: dict[str, Any] = {
             **entry.part.fields,
-            "labels": self._labels(virtual_host),
-            "name": _name(config, virtual_host, entry, route_id),
+            "labels": labels,
+            "name": _name(self._context.route_config.name, virtual_host, entry, route_id),
             "priority": placement.priority,
             "uris": placement.uris,
         }
-        conditions = conjuncts((*self._scope, *guards, *placement.guard, *entry.conditions))
+        conditions = self._conjuncts((*self._scope, *guards, *placement.guard, *entry.conditions))
         if conditions:
             value["vars"] = conditions
         if entry.methods:
@@ -168,6 +175,22 @@ class RouteObjects:
         for value in self._routes.values():
             if value.setdefault("plugin_config_id", shared) == shared:
                 self._plugin_configs[shared] = {"plugins": observers}
+
+    def _named(self, virtual_host: str) -> _Named:
+        """Give what all routes of a virtual host are named by: worked out once, they are many."""
+        if virtual_host not in self._virtual_hosts:
+            context = self._context
+            config = context.route_config.name
+            scope = (context.scope,) if context.scope else ()
+            names = (context.listener.name, context.chain, config, virtual_host, *scope)
+            self._virtual_hosts[virtual_host] = _Named(names, f"{config}-{virtual_host}", self._labels(virtual_host))
+        return self._virtual_hosts[virtual_host]
+
+    def _conjuncts(self, exprs: tuple[Expr, ...]) -> list[Expr]:
+        """Give `vars`; most routes of a unit have only the scope's conditions, so each set is joined once."""
+        if exprs not in self._joined:
+            self._joined[exprs] = conjuncts(exprs)
+        return self._joined[exprs]
 
     def _labels(self, virtual_host: str) -> dict[str, str]:
         listener = self._context.listener

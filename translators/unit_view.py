@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from schemas import xds
 from schemas.records import Role, Unit
-
-if TYPE_CHECKING:
-    from schemas.records import Resource
 
 
 class UnitView:
@@ -17,6 +12,9 @@ class UnitView:
     def __init__(self, unit: Unit) -> None:
         self.unit = unit
         self._parsed: dict[int, xds.Message] = {}
+        self._indices: dict[tuple[Role, str], list[int]] = {}
+        for index, resource in enumerate(unit.resources):
+            self._indices.setdefault((resource.role, resource.type_url), []).append(index)
 
     def param(self, name: str) -> str:
         """Give a part of the unit key, unescaped; empty when the unit has no such part."""
@@ -25,9 +23,8 @@ class UnitView:
     def all(self, role: Role, type_url: str) -> list[tuple[str, xds.Message]]:
         """Give (name, message) of every resource of a role and type, in the unit's order."""
         return [
-            (resource.name, self._message(index, resource))
-            for index, resource in enumerate(self.unit.resources)
-            if resource.role == role and resource.type_url == type_url
+            (self.unit.resources[index].name, self._message(index))
+            for index in self._indices.get((role, type_url), ())
         ]
 
     def subject(self, type_url: str) -> xds.Message | None:
@@ -39,7 +36,8 @@ class UnitView:
         """Give the referenced resources of a type by name."""
         return dict(self.all(Role.REFERENCE, type_url))
 
-    def _message(self, index: int, resource: Resource) -> xds.Message:
+    def _message(self, index: int) -> xds.Message:
         if index not in self._parsed:
+            resource = self.unit.resources[index]
             self._parsed[index] = xds.parse(resource.type_url, resource.body)
         return self._parsed[index]

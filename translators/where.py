@@ -25,4 +25,4 @@ class Where:
 
     def item(self, field: str, key: str | int) -> Where:
         """Go into an element of a repeated or map field."""
-        return self.field(f"{field}[{key}]")
+        return Where(self.type_url, self.name, f"{self.path}.{field}[{key}]" if self.path else f"{field}[{key}]")

@@ -50,8 +50,13 @@ def upstream_of(
     if cluster is None:
         findings.report("RA-CLUSTER-UNKNOWN", at, value=name, effect=_effect(action))
         return BLACKHOLE_ID
-    variant = variant_of(cluster, reduce_use(action, context.virtual_host, weighted), "l7")
-    return upstream_id(name, replace(variant, is_grpc=True) if is_grpc else variant)
+    use = reduce_use(action, context.virtual_host, weighted)
+    # Most routes of a unit use a cluster in one way, and which variant that makes takes long to tell.
+    key = "upstream_of", name, is_grpc, use.SerializeToString(deterministic=True)
+    if key not in context.memo:
+        variant = variant_of(cluster, use, "l7")
+        context.memo[key] = upstream_id(name, replace(variant, is_grpc=True) if is_grpc else variant)
+    return str(context.memo[key])
 
 
 def not_found_status(action: xds.Message) -> int:

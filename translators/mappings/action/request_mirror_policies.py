@@ -62,6 +62,8 @@ def mirror_of(
         is_grpc: the requests are sent on as gRPC, of a cluster that speaks both protocols.
     """
     policies, place = _in_force(action, cluster_names, context, at)
+    if not policies:
+        return {}
     for index, policy in enumerate(policies[1:], 1):
         findings.report(
             "RA-MIRROR",
@@ -69,8 +71,6 @@ def mirror_of(
             value=policy.cluster or policy.cluster_header,
             effect="requests are mirrored by the first policy only",
         )
-    if not policies:
-        return {}
     leading = [context.clusters[name] for name in cluster_names if name in context.clusters]
     protocols = {is_grpc or speaks_http2(cluster) for cluster in leading}
     return _plugin(policies[0], protocols, context, place.item(_FIELD, 0), findings)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from schemas.uses import reduce_use
+from schemas.uses import retry_policy_of
 from translators.mappings.duration import UNBOUNDED_S, bounded_seconds_of, seconds_of
 from translators.variant import http_protocol_options
 
@@ -59,8 +59,8 @@ def _io_seconds(action: xds.Message, clusters: list[xds.Message], context: Route
 
 
 def _per_try_seconds(action: xds.Message, clusters: list[xds.Message], context: RouteContext) -> float:
-    use = reduce_use(action, context.virtual_host)
-    if use.HasField("retry_policy"):
-        return seconds_of(use.retry_policy.per_try_timeout)
+    policy = retry_policy_of(action, context.virtual_host)
+    if policy is not None:
+        return seconds_of(policy.per_try_timeout)
     defaults = [http_protocol_options(cluster) for cluster in clusters]
     return min((seconds_of(one.retry_policy.per_try_timeout) for one in defaults if one is not None), default=0)

@@ -29,6 +29,8 @@ def is_upgrading(hcm: xds.Message, action: xds.Message) -> bool:
         hcm: the HttpConnectionManager.
         action: the RouteAction.
     """
+    if not (hcm.upgrade_configs or action.upgrade_configs):
+        return False
     allowed: dict[str, bool] = {}
     for config in (*hcm.upgrade_configs, *action.upgrade_configs):
         allowed[config.upgrade_type.lower()] = not config.HasField("enabled") or config.enabled.value

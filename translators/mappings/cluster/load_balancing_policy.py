@@ -10,6 +10,7 @@ See: mapping.md sections 6.1 and 6.6; corpus-frequency.md, "easy to get wrong" 6
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING
 
 from schemas import xds
@@ -60,13 +61,18 @@ def effective_policy(cluster: xds.Message) -> LbPolicy:
     """Find the policy of a cluster: the first supported one of the extension list, else the enum's."""
     if cluster.HasField("load_balancing_policy"):
         return _first_supported(cluster.load_balancing_policy.policies) or LbPolicy("UNSUPPORTED")
-    names = cluster.DESCRIPTOR.fields_by_name["lb_policy"].enum_type.values_by_number
-    value = names.get(cluster.lb_policy)
     return LbPolicy(
-        value.name if value is not None else "UNSUPPORTED",
+        _enum_names().get(cluster.lb_policy, "UNSUPPORTED"),
         cluster.common_lb_config.HasField("locality_weighted_lb_config"),
         cluster.lb_subset_config if cluster.HasField("lb_subset_config") else None,
     )
+
+
+@cache
+def _enum_names() -> dict[int, str]:
+    """Give the names of Cluster.LbPolicy: looked up once, descriptors are slow and every route asks."""
+    enum = xds.message_class(xds.CLUSTER).DESCRIPTOR.fields_by_name["lb_policy"].enum_type
+    return {number: value.name for number, value in enum.values_by_number.items()}
 
 
 def apply(cluster: xds.Message, draft: UpstreamDraft, at: Where, findings: Findings) -> None:
