@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from producers.source import ResourceChange
 
 LIMITS = {
-    "AUTH-JWKS": "tokens are verified with keys that are given, not with keys behind a URL",
+    "AUTH-JWKS": "keys of tokens are given or found by a discovery document, never by a URL of the keys alone",
     "AUTH-JWT-AUD": "one issuer has one set of audiences; a token cannot be taken from elsewhere and have audiences",
     "CL-TYPE": "an upstream has nodes; hosts that each request names (dynamic forward proxy) are not resolved",
     "EP-ADDR": "a node has a host and a port; there are no pipes",
-    "HF-CODE": "Wasm, Lua for Envoy and composed filters do not run in APISIX",
+    "HF-CODE": "code written for Envoy (Lua, Wasm, modules) and filters that are chosen per request",
     "HF-RLS": "no plugin asks a rate limit service over gRPC",
     "HF-UNKNOWN": "a filter that a control plane brings along and that stock Envoy does not have either",
     "L4-FEATURE": "a stream route cannot tunnel through CONNECT",
@@ -35,14 +35,17 @@ LIMITS = {
     "RT-CONNECT": "nginx answers 405 to CONNECT",
     "RT-METADATA": "there is no filter state that routes could match",
     "SEC-SOURCE": "files stand on the host of an Envoy; the producer reads only those it is pointed at",
-    "TLS-PROVIDER": "certificates come as PEM; a client certificate for upstreams needs the object it is loaded from",
     "TLS-SAN": "client certificates are verified by their CA; names in them are not compared",
     "TLS-SNI-CLASH": "an ssl object is chosen by SNI alone, whatever the port",
     "TLS-SOCKET": "nodes are spoken to over TCP or TLS; there is no PROXY protocol to them and no QUIC beside TCP",
     "TLS-UPSTREAM-UNVERIFIED": "certificates of upstreams are not verified, unless the operator accepts that",
     "TLS-VALIDATION": "there are no custom validators (SPIFFE bundles), pinned hashes and exceptions for expired ones",
 }
-"""Codes of what APISIX cannot do, with the reason. HF-RESTRICT is not among them: part of it could be translated."""
+"""Codes of what APISIX cannot do, with the reason.
+
+Not among them are codes of which a part could be translated: HF-RESTRICT (RBAC by a matcher tree), LST-PORT-CLOSED
+(listeners that only take redirected connections) and TLS-PROVIDER (client certificates for upstreams).
+"""
 
 FAULTS = {
     "CFG-INVALID": "Envoy rejects the resource, or serves nothing from it",
