@@ -123,7 +123,12 @@ class _Cover:
         if key in self._exact:
             return True
         literal = key.removesuffix("*")
-        return any(length <= len(literal) and literal[:length] in self._prefixes for length in self._lengths)
+        for length in self._lengths:  # in order, so the rest is longer than the key
+            if length > len(literal):
+                return False
+            if literal[:length] in self._prefixes:
+                return True
+        return False
 
 
 def _closure(rules: Sequence[Rule], is_live: list[bool], max_added_keys: int) -> list[set[str]] | None:
@@ -185,7 +190,8 @@ def _priorities(rules: Sequence[Rule], keys: list[set[str]]) -> list[int]:
         below = -1
         for group in _overlapping(domain, highest):
             by_key = highest[group]
-            below = max(below, max((by_key.get(key, -1) for key in keys[i]), default=-1))
+            for key in keys[i]:
+                below = max(below, by_key.get(key, -1))
         priorities[i] = below + 1
         mine = highest.setdefault(domain, {})
         for key in keys[i]:

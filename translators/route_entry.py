@@ -142,9 +142,7 @@ def _route_entries(
     if not is_open or not match.is_exact:
         # Fail closed: a condition is missing, so the entry matches more than the route. Only denying may do that.
         parts = [part for part in parts if part.is_blocking]
-    if match.colliding_headers and (
-        route.HasField("direct_response") or not all(part.is_blocking for part in parts)
-    ):
+    if match.colliding_headers and (route.HasField("direct_response") or not all(part.is_blocking for part in parts)):
         _note_collisions(match, parts, findings)
     return [
         Entry(identity, route.name, at, part, match.path, match.methods, (*match.conditions, *part.conditions))

@@ -23,8 +23,7 @@ class UnitView:
     def all(self, role: Role, type_url: str) -> list[tuple[str, xds.Message]]:
         """Give (name, message) of every resource of a role and type, in the unit's order."""
         return [
-            (self.unit.resources[index].name, self._message(index))
-            for index in self._indices.get((role, type_url), ())
+            (self.unit.resources[index].name, self._message(index)) for index in self._indices.get((role, type_url), ())
         ]
 
     def subject(self, type_url: str) -> xds.Message | None:
