@@ -34,7 +34,7 @@ from translators.route_draft import RouteDraft
 from translators.variant import BLACKHOLE_ID, speaks_both
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from schemas import xds
     from translators.expr import Expr
@@ -67,11 +67,13 @@ class Forwarding:
         self._report_retries()
         kind = self._action.WhichOneof("cluster_specifier")
         if kind == "cluster":
-            return self._to_cluster(self._action.cluster)
+            place = self._place.field(kind)
+            return self._behind_filters(lambda filters: self._cluster_parts(self._action.cluster, filters, place))
         if kind == "weighted_clusters":
             return self._to_weighted()
         if kind == "cluster_header":
-            return self._to_named(self._place.field(kind))
+            place = self._place.field(kind)
+            return self._behind_filters(lambda filters: self._header_parts(self._action.cluster_header, filters, place))
         code = "RT-ACTION" if kind is None else "RA-CLUSTER-PLUGIN"
         if kind is None:
             self._findings.report(code, self._place)
@@ -119,20 +121,13 @@ class Forwarding:
         draft = run_filters(self._context, self._route, self._at, self._findings)
         return self._guarded(draft, denial(UNAVAILABLE, code))
 
-    def _to_cluster(self, name: str) -> list[Part]:
+    def _behind_filters(self, parts_of: Callable[[FilterDraft], list[Part]]) -> list[Part]:
+        """Give what filters answer, and behind it what each draft of them leads to."""
         found: list[Part] = []
         for filters in self._filters():
             found += self._guards(filters)
             if not filters.is_closed:
-                found += map(filters.subject, self._cluster_parts(name, filters, self._place.field("cluster")))
-        return found
-
-    def _to_named(self, at: Where) -> list[Part]:
-        found: list[Part] = []
-        for filters in self._filters():
-            found += self._guards(filters)
-            if not filters.is_closed:
-                found += map(filters.subject, self._header_parts(self._action.cluster_header, filters, at))
+                found += map(filters.subject, parts_of(filters))
         return found
 
     def _unknown(self, filters: FilterDraft, weighted: xds.Message | None = None) -> Part:

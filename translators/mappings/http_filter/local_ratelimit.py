@@ -15,7 +15,7 @@ from translators import dispatch
 from translators.expr import ALWAYS, all_of, any_of, negate
 from translators.mappings.http_filter.limit_plugin import add_counters, counters, is_counting
 from translators.mappings.http_filter.rate_limit import Bucket, Limit, Terms, bucket_of, limit_name, limits_of
-from translators.mappings.http_filter.rate_limit_action import applicable, descriptors_of
+from translators.mappings.http_filter.rate_limit_action import route_descriptors
 from translators.mappings.http_filter.switch import is_off
 
 if TYPE_CHECKING:
@@ -122,25 +122,7 @@ def _limits(http_filter: EffectiveFilter, config: xds.Message) -> list[Limit] | 
 
 
 def _descriptors(http_filter: EffectiveFilter, config: xds.Message) -> list[Descriptor] | None:
-    """Give the descriptors of requests on the route; those without a route to a cluster have none."""
-    route, host = http_filter.route, http_filter.context.virtual_host
-    if route is None or not route.HasField("route") or host is None:
-        return []
-    action = route.route
-    chosen = list(config.rate_limits) or applicable(
-        action.rate_limits,
-        host.rate_limits,
-        config.vh_rate_limits,
-        is_included=action.include_vh_rate_limits.value,
-        stage=config.stage,
-    )
-    found: list[Descriptor] = []
-    for rate_limit in chosen:
-        descriptors = descriptors_of(rate_limit, action.cluster)
-        if descriptors is None:
-            return None
-        found += descriptors
-    return found
+    return route_descriptors(http_filter, config.rate_limits, config.vh_rate_limits, config.stage)
 
 
 def bucket_owner(http_filter: EffectiveFilter) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from schemas import xds
     from translators.expr import Expr
+    from translators.http_filter import EffectiveFilter
 
 _OVERRIDE, _INCLUDE = 0, 1
 _MAX_ALTERNATIVES = 16
@@ -209,3 +210,37 @@ def applicable(
     takes_outer = is_included or option == _INCLUDE or (option == _OVERRIDE and not own)
     chosen = [*own, *(outer if takes_outer else ())]
     return [one for one in chosen if one.stage.value == stage]
+
+
+def route_descriptors(
+    http_filter: EffectiveFilter, own: Sequence[xds.Message], vh_rate_limits: int, stage: int
+) -> list[Descriptor] | None:
+    """Give the descriptors of requests on the route of a filter; those without a route to a cluster have none.
+
+    Args:
+        http_filter: as it runs on the route.
+        own: rate_limits of the filter's configuration, which replace those of the route and its virtual host.
+        vh_rate_limits: whether those of the virtual host count (VhRateLimitsOptions).
+        stage: that the filter is of.
+
+    Returns:
+        None when what they are made of cannot be expressed.
+    """
+    route, host = http_filter.route, http_filter.context.virtual_host
+    if route is None or not route.HasField("route") or host is None:
+        return []
+    action = route.route
+    chosen = list(own) or applicable(
+        action.rate_limits,
+        host.rate_limits,
+        vh_rate_limits,
+        is_included=action.include_vh_rate_limits.value,
+        stage=stage,
+    )
+    found: list[Descriptor] = []
+    for rate_limit in chosen:
+        descriptors = descriptors_of(rate_limit, action.cluster)
+        if descriptors is None:
+            return None
+        found += descriptors
+    return found

@@ -16,7 +16,7 @@ from translators import dispatch
 from translators.expr import all_of, any_of, negate
 from translators.mappings.http_filter.limit_plugin import add_counters, counters, is_counting
 from translators.mappings.http_filter.rate_limit import Bucket, Limit, Terms, limit_name, limits_of
-from translators.mappings.http_filter.rate_limit_action import applicable, descriptors_of
+from translators.mappings.http_filter.rate_limit_action import route_descriptors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -122,24 +122,6 @@ def _held_to(descriptor: Descriptor, known: Sequence[StaticLimit]) -> list[Limit
 
 
 def _descriptors(http_filter: EffectiveFilter, config: xds.Message) -> list[Descriptor] | None:
-    """Give the descriptors of requests on the route; None when what they are made of cannot be expressed."""
-    route, host, override = http_filter.route, http_filter.context.virtual_host, http_filter.override
-    if route is None or not route.HasField("route") or host is None:
-        return []
-    action = route.route
-    chosen = list(override.rate_limits if override is not None else ()) or list(config.rate_limits)
-    if not chosen:
-        chosen = applicable(
-            action.rate_limits,
-            host.rate_limits,
-            override.vh_rate_limits if override is not None else 0,
-            is_included=action.include_vh_rate_limits.value,
-            stage=config.stage,
-        )
-    found: list[Descriptor] = []
-    for rate_limit in chosen:
-        descriptors = descriptors_of(rate_limit, action.cluster)
-        if descriptors is None:
-            return None
-        found += descriptors
-    return found
+    override = http_filter.override
+    own = list(override.rate_limits if override is not None else ()) or config.rate_limits
+    return route_descriptors(http_filter, own, override.vh_rate_limits if override is not None else 0, config.stage)
