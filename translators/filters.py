@@ -72,7 +72,8 @@ def _begun(context: RouteContext, route: xds.Message | None, at: Where, findings
     )
     for refusal in connection.refusals:
         plugins = {**draft.plugins, **refusal.plugins}
-        draft.guards.append(Guard(refusal.name, (refusal.condition,), plugins, refusal.status))
+        # Envoy refuses before it has looked for a route, so that no mutation of one touches the answer.
+        draft.guards.append(Guard(refusal.name, (refusal.condition,), plugins, refusal.status, takes_levels=False))
     if route is not None and route.HasField("tracing"):
         draft.plugins |= tracing.of_route(route, context.hcm, connection, at, findings)
     return draft
