@@ -111,8 +111,7 @@ class Supervisor:
     async def _wait(self, view: str, backoff: Backoff) -> None:
         """Say what is wrong, and wait for the time of the next attempt; some only a reload can mend."""
         error = self._failures[view]
-        is_final = view in self._through or isinstance(error, SettingsError)
-        delay_s = None if is_final else backoff.next_s()
+        delay_s = None if isinstance(error, SettingsError) else backoff.next_s()
         when = "at the next reload" if delay_s is None else f"in {delay_s:.1f} s"
         if not (self._over.is_set() and len(self._tasks) == 1):  # then it is the process's own last word
             is_defect = exit_code_of(error) is None
