@@ -33,7 +33,7 @@ _PSEUDO_HEADERS = {
     ":scheme": "scheme",
 }
 _NAME = re.compile(r"[A-Za-z0-9_-]+\Z")
-_FORWARDED_PROTO = "x-forwarded-proto"
+FORWARDED_PROTO = "x-forwarded-proto"
 _DEPRECATED_LITERALS = {
     "exact_match": "exact",
     "prefix_match": "prefix",
@@ -58,7 +58,7 @@ def apply(match: xds.Message, draft: MatchDraft, at: Where, findings: Findings) 
         if condition is None:
             draft.widen("RT-HEADER", place, findings, value=name)
             continue
-        if may_collide(name) and not (name == _FORWARDED_PROTO and draft.is_proto_overwritten):
+        if may_collide(name) and not (name == FORWARDED_PROTO and draft.is_proto_overwritten):
             draft.colliding_headers.append(place)
         draft.require(condition)
 
@@ -95,7 +95,7 @@ def header_condition(header: xds.Message, *, is_proto_overwritten: bool) -> Expr
     variable = variable_of(name)
     if variable is None:
         return None
-    if name != _FORWARDED_PROTO:
+    if name != FORWARDED_PROTO:
         return _header_condition(header, variable)
     by_scheme, by_header = _header_condition(header, "scheme"), _header_condition(header, variable)
     if is_proto_overwritten or by_scheme is None or by_header is None:
