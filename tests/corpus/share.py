@@ -43,8 +43,9 @@ LIMITS = {
 }
 """Codes of what APISIX cannot do, with the reason.
 
-Not among them are codes of which a part could be translated: HF-RESTRICT (RBAC by a matcher tree), LST-PORT-CLOSED
-(listeners that only take redirected connections) and TLS-PROVIDER (client certificates for upstreams).
+Not among them are codes of which a part could be translated: HF-RESTRICT (what it stands for differs
+from filter to filter), HF-META (claims of verified tokens could be looked at), LST-PORT-CLOSED (redirected streams
+could be told apart by a port of nginx each) and TLS-PROVIDER (client certificates for upstreams).
 """
 
 FAULTS = {

@@ -172,10 +172,9 @@ class MatcherReader:
     def _text(self, data_input: xds.Message, matcher: xds.Message, at: Where) -> Approximation:
         """Give the condition that an input matches a StringMatcher; one that is missing does not."""
         name = _name(data_input)
-        if name in _SANS:
-            return both((exactly(_BY_TLS), self._reader.lost("TLS-SAN", at)))
-        if name == _METADATA:
-            return self._reader.lost("HF-META", at)
+        if name in _SANS or name == _METADATA:
+            lost = self._reader.lost("TLS-SAN" if name in _SANS else "HF-META", at)
+            return both((exactly(_BY_TLS), lost)) if name in _SANS else lost
         if name == _PORT and matcher.WhichOneof("match_pattern") == "exact" and matcher.exact.isdecimal():
             return self._reader.port(int(matcher.exact), at)
         try:
@@ -192,7 +191,8 @@ class MatcherReader:
     def _test(self, name: str, data_input: xds.Message, matcher: xds.Message, at: Where) -> Expr | None:
         variable = _TEXTS.get(name)
         if name == HEADER_INPUT:
-            header = xds.unpack(data_input.typed_config).header_name.lower()
+            read = xds.unpack(data_input.typed_config)
+            header = read.header_name.lower() if read is not None else ""
             variable = None if header == FORWARDED_PROTO else variable_of(header)
             self._reader.note_header(header, at)
         elif name == _CLIENT:
