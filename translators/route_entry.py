@@ -12,6 +12,7 @@ from translators import action, dispatch
 from translators.block import UNAVAILABLE, denial
 from translators.element import elements
 from translators.expr import ALWAYS
+from translators.mappings.http_connection_manager.local_reply_config import formed
 from translators.mappings.match.matcher_tree import InexpressibleMatcherError, Leaf, leaves_of
 from translators.match import translate_match
 from translators.path_key import ANY_PATH, PathMatch
@@ -76,7 +77,7 @@ def virtual_host_entries(context: RouteContext, view: PathView, at: Where, findi
     leaves = _leaves(virtual_host, at, findings)
     if not is_open or leaves is None:
         return [Entry("blocked", "", None, denial(UNAVAILABLE, "RT-MATCHER"))]
-    groups = [_fixed("require_tls", action.require_tls_parts(context, at, findings))]
+    groups = [_fixed("require_tls", action.require_tls_parts(context, at, findings), context)]
     identities = iter(route_identities([route for leaf in leaves for route in leaf.routes]))
     terminal = terminal_entries(context, at, findings)
     for leaf in leaves:
@@ -123,11 +124,12 @@ def _hoisted(groups: list[list[Entry]]) -> list[Entry]:
 
 def terminal_entries(context: RouteContext, at: Where, findings: Findings) -> list[Entry]:
     """List the answer to requests that no route takes."""
-    return _fixed("terminal", action.terminal_parts(context, at, findings))
+    return _fixed("terminal", action.terminal_parts(context, at, findings), context)
 
 
-def _fixed(identity: str, parts: Sequence[Part]) -> list[Entry]:
-    return [Entry(identity, "", None, part, conditions=part.conditions) for part in parts]
+def _fixed(identity: str, parts: Sequence[Part], context: RouteContext) -> list[Entry]:
+    replies = formed(parts, context.connection.local_reply)
+    return [Entry(identity, "", None, part, conditions=part.conditions) for part in replies]
 
 
 def _route_entries(
@@ -146,7 +148,7 @@ def _route_entries(
         _note_collisions(match, parts, findings)
     return [
         Entry(identity, route.name, at, part, match.path, match.methods, (*match.conditions, *part.conditions))
-        for part in parts
+        for part in formed(parts, context.connection.local_reply)
     ]
 
 

@@ -44,6 +44,20 @@ def add_settings(listener: dict[str, Any], level: int, seed: int) -> None:
     if draw.random() < 0.1:
         removal = {"@type": EARLY, "mutations": [{"remove": "x-early"}]}
         hcm["early_header_mutation_extensions"] = [{"name": "early", "typed_config": removal}]
+    if draw.random() < 0.15:
+        hcm["local_reply_config"] = _local_reply(draw)
+
+
+def _local_reply(draw: random.Random) -> dict[str, Any]:
+    comparison = {"op": draw.choice(("EQ", "GE", "LE")), "value": {"default_value": 404, "runtime_key": "none"}}
+    mapper = {
+        "filter": {"status_code_filter": {"comparison": comparison}},
+        "headers_to_add": [{"header": {"key": "x-reply", "value": "%RESPONSE_CODE%"}}],
+        **({"status_code": draw.choice((403, 404, 410))} if draw.random() < 0.5 else {}),
+        **({"body": {"inline_string": "own $1"}} if draw.random() < 0.5 else {}),
+    }
+    style = draw.choice(({"text_format": "<%LOCAL_REPLY_BODY%>"}, {"json_format": {"said": "%LOCAL_REPLY_BODY%"}}))
+    return {"mappers": [mapper], **({"body_format": style} if draw.random() < 0.5 else {})}
 
 
 def with_settings(request: WireRequest, level: int, seed: int, number: int) -> WireRequest:
