@@ -87,6 +87,11 @@ class EffectiveFilter:
         return bool(hcm.use_remote_address.value and not hcm.xff_num_trusted_hops)
 
     @property
+    def is_path_raw(self) -> bool:
+        """Paths are matched as they were received."""
+        return self.context.policy.path_matching == "raw"
+
+    @property
     def has_unreadable_override(self) -> bool:
         """The most specific override is of a type that is unknown here."""
         return bool(self.overrides) and self.overrides[-1].config is None

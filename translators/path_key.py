@@ -68,6 +68,11 @@ class PathMatch:
 ANY_PATH = PathMatch()
 
 
+def occurs_normalised(text: str) -> bool:
+    """Tell whether a text can be found within nginx's normalised paths."""
+    return _NEVER_WITHIN_NORMALISED.search(text) is None
+
+
 def is_safe(prefix: str) -> bool:
     """Tell whether the uri `prefix*` matches exactly the paths that begin with `prefix`.
 

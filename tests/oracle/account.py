@@ -92,6 +92,8 @@ def _points(difference: Difference) -> list[tuple[str, str]]:
 
 
 def _covers(one: Diagnostic, aspect: str, header: str) -> bool:
+    if one.code == "HF-ORDER" and one.path.endswith(".delay"):
+        return aspect == "is_delayed"
     is_collision = one.code == "RT-HEADER" and one.severity == Severity.WARN
     if one.code == "AUTH-JWT-CLAIM" and header != one.value:
         return False
@@ -145,6 +147,10 @@ def is_plain(request: WireRequest) -> bool:
     """Tell whether a path looks the same to everyone: no escapes, dot segments, double slashes or odd characters."""
     path = request.target.partition("?")[0]
     return re.fullmatch(r"(?!.*(?://|/\.\.?(?:/|\Z)))/[A-Za-z0-9/._~!$&'()*+,;=:@-]*", path) is not None
+
+
+_REALM_CHARS = 200
+"""Of a target that is cut for sure, once scheme and host stand in front of it."""
 
 
 @dataclass(frozen=True)
@@ -250,6 +256,11 @@ LIMITS = (
         "4.7",
         "the realm of a missing token is the URL as it came, in Envoy with the host and path as it has changed them",
         lambda d, _, h: h == "www-authenticate" and (_strips_host(d) or not is_plain(d.request)),
+    ),
+    Limit(
+        "4.7",
+        "Envoy cuts the URL in the realm of a missing token at 256 characters",
+        lambda d, _, h: h == "www-authenticate" and len(d.request.target) > _REALM_CHARS,
     ),
     Limit(
         "4.7",

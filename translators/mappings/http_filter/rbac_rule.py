@@ -17,10 +17,11 @@ from schemas.records import Severity
 from translators import expr
 from translators.approximation import FAILS, HOLDS, OPENED, UNKNOWN, Approximation, both, either, exactly, opposite
 from translators.chain_match import ORIGINAL_DST
-from translators.mappings.match.headers import header_condition, may_collide
+from translators.mappings.match.headers import header_condition, is_target_regex, may_collide
 from translators.mappings.match.path_match_policy import URI_TEMPLATE, template_regex
 from translators.mappings.match.string_match import regex_test, test_of
 from translators.regex import RegexError
+from translators.request_target import UNNORMALISED_WITH_QUERY
 from translators.scope import has_original_dst
 
 if TYPE_CHECKING:
@@ -133,10 +134,17 @@ class RuleReader:
     def _header(self, header: xds.Message, at: Where) -> Approximation:
         hcm = self._context.hcm
         is_overwritten = bool(hcm.use_remote_address.value and not hcm.xff_num_trusted_hops)
-        found = header_condition(header, is_proto_overwritten=is_overwritten)
+        is_raw = self._path != "uri"
+        found = header_condition(header, is_proto_overwritten=is_overwritten, is_path_raw=is_raw)
         if found is None:
             return self.lost("RT-HEADER", at)
         self.note_header(header.name, at)
+        if is_target_regex(header) and not is_raw:
+            # Whoever restricts by it must not let `//admin?x` pass for not being `/admin?x`.
+            return Approximation(
+                expr.all_of((found, expr.negate(UNNORMALISED_WITH_QUERY))),
+                expr.any_of((found, UNNORMALISED_WITH_QUERY)),
+            )
         return exactly(found)
 
     def _url_path(self, matcher: xds.Message, _at: Where) -> Approximation | None:
