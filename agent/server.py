@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import resource
 import time
 from dataclasses import dataclass
@@ -14,18 +13,21 @@ from typing import TYPE_CHECKING
 from agent.etcd.json_codec import Identity
 from agent.follower import DEFAULT_PATIENCE, Follower, Patience
 from agent.replica import Replica
-from agent.state_directory import StateDirectory
+from agent.state_directory import DirectoryTakenError, StateDirectory
 from agent.status import build_status
 from agent.store.bundle import identity
+from agent.wire.admission import Admission
 from agent.wire.front import Front, Readiness
 from agent.wire.http1 import HTTPConnection
+from agent.wire.listening_socket import BACKLOG, listen
 from agent.wire.wheel import SLOTS
 from pipeline.log.contract import BrokenTopicError, LogUnreachableError, NewRecord, WriterFencedError
 from pipeline.version import build_version
 from schemas.codec import encode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import socket
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from agent.store.bundle import Reveal
@@ -33,7 +35,6 @@ if TYPE_CHECKING:
     from pipeline.log.contract import Log, Writer
 
 LOGGER = logging.getLogger("meshferry.agent")
-BACKLOG = 4096
 MAX_STATUS_AGE_S = 10.0
 MIN_STATUS_AGE_S = 1.0
 BASE_CHECK_S = 1.0
@@ -42,10 +43,25 @@ BASE_RETRY_S = 30.0
 CLOSE_AT_ONCE = 50
 CLOSE_EVERY_S = 0.01
 """Watches are closed in steps: their clients come back at once (section 5.3)."""
+LAST_REQUESTS_S = 0.02
+"""How long requests that have arrived are still answered after the last accept: one cut off costs its client 3 s."""
+LOCK_CHECK_S = 0.005
 
 
-class ListenError(OSError):
-    """The port cannot be had."""
+@dataclass(frozen=True)
+class Handover:
+    """How an agent takes over from another one on the same machine.
+
+    Attributes:
+        prepared: called when only the predecessor is in the way.
+        max_wait_s: how long to wait for it to let go of the state directory; 0 where there is none.
+    """
+
+    prepared: Callable[[], None]
+    max_wait_s: float
+
+
+ALONE = Handover(lambda: None, 0.0)
 
 
 @dataclass(frozen=True)
@@ -65,6 +81,10 @@ class AgentOptions:
         reveal: opens sealed private keys; the default leaves them sealed.
         heartbeat_s: seconds between heartbeats on an idle watch (rule 14).
         patience: how long a topic that was created again must be quiet.
+        sockets: listening sockets that outlive this agent; it opens its own where there are none.
+        handover: see there.
+        max_new_watches_per_s: watches above this rate are told to come back (rule 15); 0 takes all.
+        log_opened: set once the log is entered; until then it is not asked.
     """
 
     view: str
@@ -79,6 +99,10 @@ class AgentOptions:
     reveal: Reveal = identity
     heartbeat_s: float = 15.0
     patience: Patience = DEFAULT_PATIENCE
+    sockets: Sequence[socket.socket] = ()
+    handover: Handover = ALONE
+    max_new_watches_per_s: float = 0.0
+    log_opened: asyncio.Event | None = None
 
 
 async def serve(options: AgentOptions, *, started: Callable[[str, int], None]) -> None:
@@ -93,8 +117,28 @@ async def serve(options: AgentOptions, *, started: Callable[[str, int], None]) -
         ListenError: the port cannot be had.
     """
     raise_file_limit()
-    with StateDirectory(options.state_directory, options.view, options.prefix) as directory:
+    options.handover.prepared()
+    directory = StateDirectory(options.state_directory, options.view, options.prefix)
+    await _take(directory, options.handover.max_wait_s)
+    try:
         await _Agent(options, directory).run(started)
+    finally:
+        directory.release()
+
+
+async def _take(directory: StateDirectory, max_wait_s: float) -> None:
+    """Take the directory, waiting for a predecessor to let go of it."""
+    loop = asyncio.get_running_loop()
+    deadline_s = loop.time() + max_wait_s
+    while True:
+        try:
+            directory.take()
+        except DirectoryTakenError:
+            if loop.time() >= deadline_s:
+                raise
+        else:
+            return
+        await asyncio.sleep(LOCK_CHECK_S)
 
 
 def raise_file_limit() -> None:
@@ -108,9 +152,11 @@ class _Agent:
 
     def __init__(self, options: AgentOptions, directory: StateDirectory) -> None:
         self._options = options
+        self._directory = directory
         loaded = directory.load(options.reveal)
         ids = Identity(_id_of(options.view), _id_of(f"{options.view} {options.node}"))
-        self._front = Front(loaded.store, ids, self._readiness)
+        admission = Admission(options.max_new_watches_per_s, time.monotonic)
+        self._front = Front(loaded.store, ids, self._readiness, admission)
         self._replica = Replica(loaded, directory, self._front.publish)
         self._replica.open_journal()
         self._has_news = asyncio.Event()
@@ -118,27 +164,33 @@ class _Agent:
         self._lost_at_s = time.monotonic()
 
     async def run(self, started: Callable[[str, int], None]) -> None:
-        """Open the port and work until cancelled; then close the watches."""
+        """Accept connections and work until cancelled; then let go of the state and close the watches."""
         options, loop = self._options, asyncio.get_running_loop()
+        servers: list[asyncio.Server] = []
         try:
-            server = await loop.create_server(
-                lambda: HTTPConnection(self._front), options.listen_host, options.listen_port, backlog=BACKLOG
-            )
-        except OSError as error:
-            where = f"{options.listen_host}:{options.listen_port}"
-            reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
-            raise ListenError(f"cannot listen on {where}: {reason}: choose another address") from error
-        try:
-            host, port = server.sockets[0].getsockname()[:2]
+            for opened in [passed.dup() for passed in options.sockets] or listen(
+                options.listen_host, options.listen_port
+            ):
+                server = await loop.create_server(lambda: HTTPConnection(self._front), sock=opened, backlog=BACKLOG)
+                servers.append(server)
+            host, port = servers[0].sockets[0].getsockname()[:2]
             started(host, port)
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._follower.run())
+                tasks.create_task(self._follow())
                 tasks.create_task(self._turn_wheel())
                 tasks.create_task(self._keep_base())
-                tasks.create_task(self._tell_status())
         finally:
-            server.close()
-            await self._close_connections()
+            for server in servers:
+                server.close()
+            await self._leave()
+
+    async def _follow(self) -> None:
+        """Follow the log and report to it, once it is open."""
+        if self._options.log_opened is not None:
+            await self._options.log_opened.wait()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._follower.run())
+            tasks.create_task(self._tell_status())
 
     def _notice(self) -> None:
         if self._follower.is_live:
@@ -213,10 +265,13 @@ class _Agent:
         )
         return NewRecord(options.node, encode(status))
 
-    async def _close_connections(self) -> None:
-        members: tuple[Subscriber, ...] = self._front.wheel.members()
-        for first in range(0, len(members), CLOSE_AT_ONCE):
-            for member in members[first : first + CLOSE_AT_ONCE]:
+    async def _leave(self) -> None:
+        """Answer what has arrived, let go of the state, and close the watches in steps."""
+        await asyncio.sleep(LAST_REQUESTS_S if len(self._front.wheel) else 0)
+        watching: list[Subscriber] = [member for member in self._front.wheel.members() if member.retire()]
+        self._directory.release()
+        for first in range(0, len(watching), CLOSE_AT_ONCE):
+            for member in watching[first : first + CLOSE_AT_ONCE]:
                 member.abort()
             await asyncio.sleep(CLOSE_EVERY_S)
 

@@ -43,6 +43,10 @@ class StateDirectoryError(OSError):
     """The directory cannot be used at all: another agent has it, or it cannot be made or written."""
 
 
+class DirectoryTakenError(StateDirectoryError):
+    """Another agent has the directory."""
+
+
 class Loaded(NamedTuple):
     """A store as it was last served, how many steps it has taken, and from how many journals it was made."""
 
@@ -74,6 +78,16 @@ class StateDirectory:
         self.journal_bytes = 0
 
     def __enter__(self) -> Self:
+        self.take()
+        return self
+
+    def take(self) -> None:
+        """Lock the directory, until `release`.
+
+        Raises:
+            DirectoryTakenError: with the process id of the agent that has it.
+            StateDirectoryError: it cannot be made or written.
+        """
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = os.open(self.path / _LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o600)
@@ -86,11 +100,11 @@ class StateDirectory:
         except BlockingIOError:
             owner = os.pread(self._lock, 32, 0).decode(errors="replace").strip() or "unknown"
             os.close(self._lock)
-            raise StateDirectoryError(
+            self._lock = -1
+            raise DirectoryTakenError(
                 f"{self.path}: in use by the agent with process id {owner}: stop it or choose another directory"
             ) from None
         self._sign_lock()
-        return self
 
     def _sign_lock(self) -> None:
         """Write the process id for the message above; a full disk leaves the lock valid but nameless."""
@@ -103,8 +117,14 @@ class StateDirectory:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.release()
+
+    def release(self) -> None:
+        """Let go of the directory: the next agent may have it. Nothing is written any more."""
         self._close_journal()
-        os.close(self._lock)
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
 
     def load(self, reveal: Reveal) -> Loaded:
         """Bring back the store as it was last served. What cannot be used is reported and passed over."""

@@ -167,6 +167,10 @@ class AgentSettings(_Section, frozen=True):
     """APISIX's `deployment.etcd.prefix`."""
     state: str = "/var/lib/meshferry/agent"
     """Directory of the last-known-good state."""
+    supervise: bool = True
+    """A tiny parent holds the listening socket while what serves comes and goes, unless systemd does."""
+    max_new_watches_per_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    """New watches above this rate get 503 and come back in 3 to 4 s, all at once they never do; 0 takes all."""
 
 
 class LoggingSettings(_Section, frozen=True):

@@ -65,6 +65,11 @@ def not_ready() -> EtcdError:
     return EtcdError(503, 14, "etcdserver: no state yet: the bundles topic has not been read and there is no snapshot")
 
 
+def too_many_watches() -> EtcdError:
+    """Watches come faster than the agent is told to take them; the client sleeps and comes back (rule 15)."""
+    return EtcdError(503, 14, "etcdserver: too many new watches at once, come back in a while")
+
+
 def auth_not_enabled() -> EtcdError:
     """Somebody sent a user and a password."""
     return EtcdError(400, 9, "etcdserver: authentication is not enabled")

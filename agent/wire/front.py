@@ -10,6 +10,7 @@ from agent.etcd.kv import KV
 from agent.etcd.watch import render_events
 from agent.store.feed import Feed, Lines, WatchSpec
 from agent.store.watcher import ChangesPublished, SendLines
+from agent.wire.admission import Admission
 from agent.wire.response import GRPC_JSON, JSON, Response, chunk, failure, text
 from agent.wire.wheel import Wheel
 
@@ -43,6 +44,10 @@ class Subscriber(Protocol):
         """A heartbeat interval has passed."""
         ...
 
+    def retire(self) -> bool:
+        """Close, unless it holds a watch: then it is closed in its turn, and True tells so."""
+        ...
+
     def abort(self) -> None:
         """Close at once."""
         ...
@@ -55,13 +60,17 @@ class Front:
         store: what is served.
         identity: the ids in the headers.
         readiness: asked by the health routes.
+        admission: asked for each new watch.
 
     Attributes:
         wheel: all open connections, for heartbeats.
     """
 
-    def __init__(self, store: Store, identity: Identity, readiness: Callable[[], Readiness]) -> None:
+    def __init__(
+        self, store: Store, identity: Identity, readiness: Callable[[], Readiness], admission: Admission | None = None
+    ) -> None:
         self.store = store
+        self.admission = admission or Admission(max_delay_s=0.0)
         self.identity = identity
         self.wheel: Wheel[Subscriber] = Wheel()
         self._readiness = readiness

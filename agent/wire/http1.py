@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple, cast
+from http import HTTPStatus
+from typing import TYPE_CHECKING, cast
 
 import httptools
 
@@ -45,6 +46,7 @@ from agent.store.watcher import (
 )
 from agent.wire import response
 from agent.wire.front import WATCH_PATHS
+from agent.wire.request import Request
 from agent.wire.response import CONTINUE, HEARTBEAT_CHUNK, STREAM_HEAD, Response, chunk, failure, text
 
 if TYPE_CHECKING:
@@ -60,17 +62,6 @@ MAX_QUIET_BEATS = 8
 _TURN, _BEAT, _PAUSED, _RESUMED, _LOST = TurnGranted(), HeartbeatDue(), WritePaused(), WriteResumed(), ConnectionLost()
 
 
-class Request(NamedTuple):
-    """A request that waits for its answer; `refusal` answers it whatever it asks."""
-
-    method: bytes
-    path: bytes
-    body: bytes
-    is_keep_alive: bool
-    is_old: bool
-    refusal: Response | None = None
-
-
 class HTTPConnection(asyncio.Protocol):
     """One accepted connection.
 
@@ -84,6 +75,7 @@ class HTTPConnection(asyncio.Protocol):
         "_framing",
         "_front",
         "_head_bytes",
+        "_held",
         "_is_in_head",
         "_is_paused",
         "_parser",
@@ -107,6 +99,7 @@ class HTTPConnection(asyncio.Protocol):
         self._is_in_head = False
         self._is_paused = False
         self._refusal: Response | None = None
+        self._held: asyncio.TimerHandle | None = None
         self._quiet_beats = 0
         self._slot = -1
         self._transport: asyncio.Transport
@@ -124,6 +117,8 @@ class HTTPConnection(asyncio.Protocol):
         del exc
         self._front.wheel.remove(self, self._slot)
         self._parser = self._queue = None
+        if self._held is not None:
+            self._held.cancel()
         if self._watcher is not None:
             self._watcher.receive(_LOST)
             self._front.leave(self._watcher.feed.spec, self)
@@ -144,6 +139,12 @@ class HTTPConnection(asyncio.Protocol):
                 self.deliver(_RESUMED)
         else:
             self._answer()
+
+    def retire(self) -> bool:
+        """Close after what was answered; a watch stays until its turn comes."""
+        if self._watcher is None:
+            self._transport.close()
+        return self._watcher is not None
 
     def abort(self) -> None:
         """Close without a last chunk: APISIX reconnects silently (section 5.3)."""
@@ -267,13 +268,13 @@ class HTTPConnection(asyncio.Protocol):
             self._listen_on()
         elif self._body and self._is_watch() and self._is_open():
             self._open_early()
-        if queue and self._is_paused and self._watcher is None:
+        if queue and (self._is_paused or self._held) and self._watcher is None:
             self._transport.pause_reading()
         elif not self._transport.is_closing():
             self._transport.resume_reading()
 
     def _is_open(self) -> bool:
-        return not self._is_paused and self._watcher is None and not self._transport.is_closing()
+        return not (self._is_paused or self._held or self._watcher or self._transport.is_closing())
 
     def _respond(self, request: Request) -> None:
         if request.refusal is not None:
@@ -306,7 +307,7 @@ class HTTPConnection(asyncio.Protocol):
         try:
             rest = self._take_watch_objects(request.body)
         except EtcdError as error:
-            self._send(request, failure(error))
+            self._refuse_watch(request, error)
             return
         if self._watcher is None:
             self._send(request, failure(EtcdError(500, 2, "unexpected EOF" if rest else "EOF")))
@@ -318,8 +319,22 @@ class HTTPConnection(asyncio.Protocol):
         try:
             self._body = bytearray(self._take_watch_objects(bytes(self._body)))
         except EtcdError as error:
-            self._refuse(failure(error))
-            self._answer()
+            self._parser, self._body = None, bytearray()
+            self._refuse_watch(Request(b"", b"", b"", is_keep_alive=False, is_old=False), error)
+
+    def _refuse_watch(self, request: Request, error: EtcdError) -> None:
+        """Refuse now, or after a while if the client is to come back: not all of them at once (rule 15)."""
+        delay_s = self._front.admission.delay_s() if error.status == HTTPStatus.SERVICE_UNAVAILABLE else 0.0
+        if delay_s:
+            call_later = asyncio.get_running_loop().call_later
+            self._held = call_later(delay_s, self._release, request, failure(error))
+        else:
+            self._send(request, failure(error))
+
+    def _release(self, request: Request, refusal: Response) -> None:
+        self._held = None
+        self._send(request, refusal)
+        self._answer()
 
     def _listen_on(self) -> None:
         """Take what else the client says in the body of an open watch; what cannot be read is ignored."""
@@ -345,6 +360,8 @@ class HTTPConnection(asyncio.Protocol):
             case CreateRequest(spec, start_revision) if self._watcher is None:
                 if not self._front.store.image.is_ready:
                     raise errors.not_ready()
+                if not self._front.admission.admits():
+                    raise errors.too_many_watches()
                 self._watcher = Watcher(self._front.join(spec, self))
                 self.deliver(WatchRequested(start_revision))
             case CancelRequest() if self._watcher is not None:
