@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agent import server as server_module
-from agent.server import ListenError, raise_file_limit
+from agent.server import raise_file_limit
 from agent.state_directory import StateDirectoryError
+from agent.wire.listening_socket import ListenError
 from pipeline.log.contract import NewRecord, TopicSpec, WriterFencedError
 from pipeline.log.url import open_log
 from schemas.codec import decode

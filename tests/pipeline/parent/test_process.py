@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.conformance.watch_client import Client
+from tests.pipeline.parent.supervised_agent import SupervisedAgent, gone, until
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+SERVES = "agent: view shop as etcd v3 on"
+MAX_PARENT_KB = 15 << 10
+DELIVERED_S = 5.0
+"""A bound for any machine; bench/handover.py has the figure."""
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[Client]:
+    made = Client()
+    yield made
+    await made.finish()
+
+
+@pytest.fixture
+async def agent(tmp_path: Path, client: Client) -> AsyncIterator[SupervisedAgent]:
+    async with SupervisedAgent(tmp_path) as made:
+        await made.start()
+        await made.says(SERVES)
+        async with asyncio.timeout(DELIVERED_S):
+            while (await client.ask(made.port, "/readyz", method="GET")).body != b"live\n":  # noqa: ASYNC110 - behind a socket
+                await asyncio.sleep(0.01)
+        yield made
+        await client.close()
+
+
+class Hammer:
+    """Connects and asks in a loop; a request may be cut off by a kill, a connect is never refused."""
+
+    def __init__(self, client: Client, port: int) -> None:
+        self.answered = self.refused = self.cut_off = 0
+        self._client = client
+        self._port = port
+        self._task = asyncio.create_task(self._run())
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self._client.range(self._port)
+            except ConnectionRefusedError:
+                self.refused += 1
+            except (asyncio.IncompleteReadError, ConnectionError):
+                self.cut_off += 1
+            else:
+                self.answered += 1
+
+    async def stop(self) -> None:
+        self._task.cancel()
+        await asyncio.wait({self._task})
+
+
+async def test_the_parent_is_tiny_and_accepts_nothing(agent: SupervisedAgent, client: Client):
+    await client.range(agent.port)
+    status, maps = agent.proc("status"), agent.proc("maps")
+    assert next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS:")) < MAX_PARENT_KB
+    assert not any(name in maps for name in ("protobuf", "aiokafka", "uvloop", "msgspec", "_asyncio"))
+
+
+async def test_a_killed_server_is_replaced_and_a_new_change_is_delivered(agent: SupervisedAgent, client: Client):
+    watch = await client.watch(agent.port)
+    hammer = Hammer(client, agent.port)
+    for number in range(3):
+        started_s = time.monotonic()
+        os.kill(agent.child(), signal.SIGKILL)
+        assert await watch.is_closed()
+        await agent.route(f"after-{number}")
+        watch = await client.watch(agent.port, watch.recording.lines[-1].header_revision + 1)
+        (event,) = await watch.events(1)
+        assert event.key == b"/apisix/routes/after-%d" % number
+        assert time.monotonic() - started_s < DELIVERED_S
+        await agent.says(SERVES, number + 2)
+    await hammer.stop()
+    assert hammer.refused == 0
+    assert hammer.answered
+    assert hammer.cut_off <= 3
+    assert await agent.stop() == 0
+
+
+async def test_a_handover_refuses_nobody_and_cuts_off_no_request(agent: SupervisedAgent, client: Client):
+    watch = await client.watch(agent.port)
+    hammer = Hammer(client, agent.port)
+    for number in range(3):
+        old = agent.child()
+        agent.process.send_signal(signal.SIGHUP)
+        assert await watch.is_closed()
+        await agent.route(f"after-{number}")
+        watch = await client.watch(agent.port, watch.recording.lines[-1].header_revision + 1)
+        await watch.events(1)
+        await gone(old)
+    await hammer.stop()
+    assert (hammer.refused, hammer.cut_off) == (0, 0)
+    assert hammer.answered
+    assert await agent.stop() == 0
+
+
+async def test_connections_that_come_while_no_server_lives_are_served_by_the_next_one(
+    agent: SupervisedAgent, client: Client
+):
+    os.kill(agent.process.pid, signal.SIGSTOP)  # it cannot start another one yet
+    os.kill(agent.child(), signal.SIGKILL)
+    asked = [asyncio.create_task(client.range(agent.port)) for _ in range(20)]
+    _, waiting = await asyncio.wait(asked, timeout=0.05)
+    assert len(waiting) == 20
+    os.kill(agent.process.pid, signal.SIGCONT)
+    answers = await asyncio.gather(*asked)
+    assert {answer["count"] for answer in answers} == {"16"}
+
+
+async def test_settings_that_cannot_be_used_leave_the_old_server(agent: SupervisedAgent, client: Client):
+    old = agent.child()
+    agent.settings.write_text("agent: {lisen: x}\n")
+    agent.process.send_signal(signal.SIGHUP)
+    assert "unknown field `lisen`" in await agent.says("meshferry: ")
+    await agent.says("the new process ended with code 78 before it could take over; the old one goes on")
+    assert agent.child() == old
+    await client.range(agent.port)
+
+
+async def test_a_server_that_dies_over_broken_settings_ends_with_78(agent: SupervisedAgent):
+    agent.settings.write_text("agent: {lisen: x}\n")
+    os.kill(agent.child(), signal.SIGKILL)
+    assert await agent.ended() == 78
+
+
+async def test_settings_that_changed_are_taken_by_the_server_itself(agent: SupervisedAgent, client: Client):
+    old = agent.child()
+    watch = await client.watch(agent.port)
+    agent.write_settings(prefix="/other")
+    await agent.says("prefix /other")
+    assert await watch.is_closed()
+    assert agent.child() == old
+
+
+async def test_a_server_ends_when_its_parent_is_killed(agent: SupervisedAgent, client: Client):
+    watch, child = await client.watch(agent.port), agent.child()
+    agent.process.kill()
+    assert await watch.is_closed()
+    await gone(child)
+    with pytest.raises(ConnectionRefusedError):
+        await client.range(agent.port)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_ends_both_with_0(agent: SupervisedAgent, client: Client, number: signal.Signals):
+    watch, child = await client.watch(agent.port), agent.child()
+    agent.process.send_signal(number)
+    assert await watch.is_closed()
+    assert await agent.ended() == 0
+    await until(lambda: not Path(f"/proc/{child}").exists())
+
+
+async def test_a_server_that_cannot_start_ends_the_parent_with_its_code(tmp_path: Path):
+    async with SupervisedAgent(tmp_path) as agent:
+        agent.write_settings(state="/dev/null/agent")
+        await agent.start()
+        assert await agent.ended() == 1
+        assert "choose a directory the agent can write" in agent.lines[-1]
+
+
+async def test_it_says_what_happens_as_json_too(tmp_path: Path):
+    async with SupervisedAgent(tmp_path) as agent:
+        with agent.settings.open("a") as file:
+            file.write("logging: {format: json}\n")
+        await agent.start()
+        await agent.says(SERVES)
+        os.kill(agent.child(), signal.SIGKILL)
+        line = await agent.says("was killed by signal 9")
+        assert line.startswith('{"time": "')
+        assert '"level": "WARNING", "logger": "meshferry.parent"' in line
