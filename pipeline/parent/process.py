@@ -110,10 +110,10 @@ class Parent:
     def _hear(self, pid: int) -> None:
         """Take what a child says; what concerns the service as a whole is passed on to systemd."""
         try:
-            lines = self._channels[pid].recv(4096).decode("utf-8", "replace").split("\n")
+            lines = self._channels[pid].recv(4096).decode("utf-8", "replace").splitlines()
         except OSError:
             lines = []
-        if not any(lines):
+        if not lines:
             self._channels.pop(pid).close()
             return
         if PREPARED in lines:

@@ -17,7 +17,7 @@ from schemas.keys import GENESIS_KEY
 from tests.agent.memory_log import bundle, genesis
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from pipeline.log.contract import Writer
 
@@ -81,17 +81,22 @@ class SupervisedAgent:
             BUNDLES, [NewRecord(f"http/{name}", bundle(f"http/{name}", self._seq, {f"/routes/{name}": b"{}"}))]
         )
 
-    async def start(self, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
+    async def start(
+        self,
+        *arguments: str,
+        environment: Mapping[str, str] | None = None,
+        program: Sequence[str] = ("-m", "pipeline.cli", "agent"),
+        fds: Sequence[int] = (),
+    ) -> None:
         self.process = await asyncio.create_subprocess_exec(
             sys.executable,
-            "-m",
-            "pipeline.cli",
-            "agent",
+            *program,
             "--settings",
             str(self.settings),
             *arguments,
             cwd=ROOT,
             stderr=asyncio.subprocess.PIPE,
+            pass_fds=fds,
             env={**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})},
         )
         self.started: set[int] = set()

@@ -3,12 +3,15 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.conformance.fixture import until_ready
 from tests.conformance.watch_client import Client
 from tests.pipeline.parent.supervised_agent import SupervisedAgent, gone, until
 
@@ -33,9 +36,7 @@ async def agent(tmp_path: Path, client: Client) -> AsyncIterator[SupervisedAgent
     async with SupervisedAgent(tmp_path) as made:
         await made.start()
         await made.says(SERVES)
-        async with asyncio.timeout(DELIVERED_S):
-            while (await client.ask(made.port, "/readyz", method="GET")).body != b"live\n":  # noqa: ASYNC110 - behind a socket
-                await asyncio.sleep(0.01)
+        await until_ready(client, made.port)
         yield made
         await client.close()
 
@@ -183,3 +184,23 @@ async def test_it_says_what_happens_as_json_too(tmp_path: Path):
         line = await agent.says("was killed by signal 9")
         assert line.startswith('{"time": "')
         assert '"level": "WARNING", "logger": "meshferry.parent"' in line
+
+
+async def test_systemd_is_told_of_the_service_as_a_whole(tmp_path: Path):
+    with closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as system:
+        system.bind(str(tmp_path / "notify"))
+        system.setblocking(False)  # noqa: FBT003 - takes no name
+        loop = asyncio.get_running_loop()
+        async with SupervisedAgent(tmp_path) as agent, asyncio.timeout(30):
+            await agent.start(environment={"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "100000"})
+            told = [f"STATUS=serving view shop on 127.0.0.1:{agent.port}", "READY=1"]
+            for _ in range(2):
+                heard: list[str] = []
+                while not set(told) <= set(heard) or heard[-1] != "WATCHDOG=1":
+                    heard += (await loop.sock_recv(system, 4096)).decode().split("\n")
+                assert set(heard) == {*told, "WATCHDOG=1"}
+                agent.process.send_signal(signal.SIGHUP)
+            await agent.says(SERVES, 3)
+            assert await agent.stop() == 0
+            while (last := await loop.sock_recv(system, 4096)) != b"STOPPING=1":
+                assert b"STOPPING" not in last
