@@ -42,6 +42,7 @@ corpus: .venv/dev.stamp ## translate and replay every configuration in CORPUS=DI
 bench: .venv/dev.stamp ## every figure beside its budget and its peer
 	$(BIN)/python -m bench.latency
 	$(BIN)/python -m bench.etcd
+	$(BIN)/python -m bench.handover
 	$(BIN)/python -m bench.ingest
 	$(BIN)/python -m bench.translate
 

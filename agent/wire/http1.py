@@ -119,6 +119,7 @@ class HTTPConnection(asyncio.Protocol):
         self._parser = self._queue = None
         if self._held is not None:
             self._held.cancel()
+            self._held = None
         if self._watcher is not None:
             self._watcher.receive(_LOST)
             self._front.leave(self._watcher.feed.spec, self)

@@ -154,5 +154,12 @@ async def until(is_true: Callable[[], bool]) -> None:
 
 
 async def gone(pid: int) -> None:
-    """Wait until a process that is no child of ours has ended."""
-    await until(lambda: not Path(f"/proc/{pid}").exists())
+    """Wait until a process that is no child of ours has ended, whether or not somebody has asked how."""
+
+    def has_ended() -> bool:
+        try:
+            return ") Z " in Path(f"/proc/{pid}/stat").read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+
+    await until(has_ended)

@@ -6,17 +6,17 @@ import signal
 import socket
 import time
 from contextlib import closing
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.conformance.fixture import until_ready
 from tests.conformance.watch_client import Client
-from tests.pipeline.parent.supervised_agent import SupervisedAgent, gone, until
+from tests.pipeline.parent.supervised_agent import SupervisedAgent, gone
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
 SERVES = "agent: view shop as etcd v3 on"
 MAX_PARENT_KB = 15 << 10
@@ -163,7 +163,7 @@ async def test_a_signal_ends_both_with_0(agent: SupervisedAgent, client: Client,
     agent.process.send_signal(number)
     assert await watch.is_closed()
     assert await agent.ended() == 0
-    await until(lambda: not Path(f"/proc/{child}").exists())
+    await gone(child)
 
 
 async def test_a_server_that_cannot_start_ends_the_parent_with_its_code(tmp_path: Path):
