@@ -22,6 +22,8 @@ from pipeline.settings import Settings, SettingsError, host_port
 from schemas.keys import TopicKind, topic
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from agent.server import AgentOptions
     from pipeline.log import Log
 
@@ -87,6 +89,8 @@ class _Agent:
         self._sockets = passed or listen(*host_port(settings.agent.listen, "agent.listen"))
         if passed:
             logger.info("agent: serves on the socket it was given, %s", _address(self._sockets[0]))
+        if self._notifier.channel is not None and not _is_at(self._sockets, settings.agent.listen):
+            say_fixed("agent", ["agent.listen"])
 
     async def run(self, path: str, watch: SettingsWatch) -> None:
         """Serve until cancelled or orphaned.
@@ -178,6 +182,12 @@ class _Agent:
                     with suppress(TimeoutError):
                         await asyncio.wait_for(opened.wait(), MAX_LOG_WAIT_S)
                 tasks.create_task(serve(options, started=started))
+
+
+def _is_at(sockets: Sequence[socket.socket], listen: str) -> bool:
+    """Tell whether the parent's sockets are where the settings, which may be newer, want them."""
+    port = host_port(listen, "agent.listen")[1]
+    return not port or any(held.getsockname()[1] == port for held in sockets)
 
 
 def _address(held: socket.socket) -> str:

@@ -133,6 +133,14 @@ async def test_settings_that_cannot_be_used_leave_the_old_server(agent: Supervis
     await client.range(agent.port)
 
 
+async def test_a_handover_cannot_move_the_socket_and_says_so(agent: SupervisedAgent, client: Client):
+    agent.write_settings(listen="127.0.0.1:1")
+    agent.process.send_signal(signal.SIGHUP)
+    await agent.says("changed but only read at the start: agent.listen; restart the process to use it")
+    await agent.says(SERVES, 2)
+    await client.range(agent.port)
+
+
 async def test_a_server_that_dies_over_broken_settings_ends_with_78(agent: SupervisedAgent):
     agent.settings.write_text("agent: {lisen: x}\n")
     os.kill(agent.child(), signal.SIGKILL)
