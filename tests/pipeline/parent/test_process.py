@@ -133,6 +133,15 @@ async def test_settings_that_cannot_be_used_leave_the_old_server(agent: Supervis
     await client.range(agent.port)
 
 
+async def test_an_old_server_that_hangs_is_killed_so_that_the_new_one_can_serve(agent: SupervisedAgent, client: Client):
+    old = agent.child()
+    os.kill(old, signal.SIGSTOP)
+    agent.process.send_signal(signal.SIGHUP)
+    await agent.says(f"process {old} did not end within 10 s and is killed")
+    await agent.says(SERVES, 2)
+    await client.range(agent.port)
+
+
 async def test_a_handover_cannot_move_the_socket_and_says_so(agent: SupervisedAgent, client: Client):
     agent.write_settings(listen="127.0.0.1:1")
     agent.process.send_signal(signal.SIGHUP)
