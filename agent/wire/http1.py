@@ -117,9 +117,8 @@ class HTTPConnection(asyncio.Protocol):
         del exc
         self._front.wheel.remove(self, self._slot)
         self._parser = self._queue = None
-        if self._held is not None:
+        if self._held:
             self._held.cancel()
-            self._held = None
         if self._watcher is not None:
             self._watcher.receive(_LOST)
             self._front.leave(self._watcher.feed.spec, self)
@@ -143,9 +142,9 @@ class HTTPConnection(asyncio.Protocol):
 
     def retire(self) -> bool:
         """Close after what was answered; a watch stays until its turn comes."""
-        if self._watcher is None:
+        if not self._watcher:
             self._transport.close()
-        return self._watcher is not None
+        return bool(self._watcher)
 
     def abort(self) -> None:
         """Close without a last chunk: APISIX reconnects silently (section 5.3)."""
@@ -327,8 +326,7 @@ class HTTPConnection(asyncio.Protocol):
         """Refuse now, or after a while if the client is to come back: not all of them at once (rule 15)."""
         delay_s = self._front.admission.delay_s() if error.status == HTTPStatus.SERVICE_UNAVAILABLE else 0.0
         if delay_s:
-            call_later = asyncio.get_running_loop().call_later
-            self._held = call_later(delay_s, self._release, request, failure(error))
+            self._held = asyncio.get_running_loop().call_later(delay_s, self._release, request, failure(error))
         else:
             self._send(request, failure(error))
 
