@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from agent.snapshot import Replayed, SnapshotBegun, SnapshotFinished, encode_base, encode_steps, take_step
+from agent.store.removal import UNLIMITED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from agent.snapshot import Step
     from agent.state_directory import Loaded, StateDirectory
     from agent.store.delta import Change
+    from agent.store.removal import RemovalLimit
 
 LOGGER = logging.getLogger("meshferry.agent")
 MIN_JOURNAL_BYTES = 4 << 20
@@ -26,10 +28,18 @@ class Replica:
         loaded: the store and its position.
         directory: where the steps are kept; a disk that fails is reported once and never stops the serving.
         publish: told of the changes after each call.
+        removal: what one record may take away from now on.
     """
 
-    def __init__(self, loaded: Loaded, directory: StateDirectory, publish: Callable[[Sequence[Change]], None]) -> None:
+    def __init__(
+        self,
+        loaded: Loaded,
+        directory: StateDirectory,
+        publish: Callable[[Sequence[Change]], None],
+        removal: RemovalLimit = UNLIMITED,
+    ) -> None:
         self.store = loaded.store
+        self.store.removal = removal
         self._position = loaded.position
         self._directory = directory
         self._publish = publish
@@ -41,7 +51,7 @@ class Replica:
     def open_journal(self) -> None:
         """Begin the journal of this run."""
         try:
-            self._directory.begin_generation(self._position)
+            self._directory.begin_generation(self._position, self.store.removal)
         except OSError as error:
             self._report(error)
         else:
@@ -112,7 +122,7 @@ class Replica:
             when the disk does not even take a new journal.
         """
         try:
-            generation = self._directory.begin_generation(self._position)
+            generation = self._directory.begin_generation(self._position, self.store.removal)
         except OSError as error:
             self._has_journal = False
             self._report(error)

@@ -17,6 +17,7 @@ from agent.replica import Replica
 from agent.state_directory import StateDirectory
 from agent.status import build_status
 from agent.store.bundle import identity
+from agent.store.removal import UNLIMITED, RemovalLimit
 from agent.wire.front import Front, Readiness
 from agent.wire.http1 import HTTPConnection
 from agent.wire.wheel import SLOTS
@@ -65,6 +66,7 @@ class AgentOptions:
         reveal: opens sealed private keys; the default leaves them sealed.
         heartbeat_s: seconds between heartbeats on an idle watch (rule 14).
         patience: how long a topic that was created again must be quiet.
+        removal: what one record may take away.
     """
 
     view: str
@@ -79,6 +81,7 @@ class AgentOptions:
     reveal: Reveal = identity
     heartbeat_s: float = 15.0
     patience: Patience = DEFAULT_PATIENCE
+    removal: RemovalLimit = UNLIMITED
 
 
 async def serve(options: AgentOptions, *, started: Callable[[str, int], None]) -> None:
@@ -111,7 +114,7 @@ class _Agent:
         loaded = directory.load(options.reveal)
         ids = Identity(_id_of(options.view), _id_of(f"{options.view} {options.node}"))
         self._front = Front(loaded.store, ids, self._readiness)
-        self._replica = Replica(loaded, directory, self._front.publish)
+        self._replica = Replica(loaded, directory, self._front.publish, options.removal)
         self._replica.open_journal()
         self._has_news = asyncio.Event()
         self._follower = Follower(options.log, options.bundles_topic, self._replica, self._notice, options.patience)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from agent.store.bundle import Reveal
+    from agent.store.removal import RemovalLimit
 
 LOGGER = logging.getLogger("meshferry.agent")
 _NAME = re.compile(r"(base|journal)-(\d{8})\.(?:snapshot|log)")
@@ -184,12 +185,13 @@ class StateDirectory:
             return position
         if journal.is_torn:
             LOGGER.warning("%s: its end is cut off, as after a kill; the log fills the gap", path)
+        store.removal = journal.removal
         take_steps_again(store, journal.steps)
         store.abandon_snapshot()
         return position + len(journal.steps)
 
-    def begin_generation(self, position: int) -> int:
-        """Begin a new journal; its base is written later.
+    def begin_generation(self, position: int, removal: RemovalLimit) -> int:
+        """Begin a new journal of steps that are judged by a limit; its base is written later.
 
         Raises:
             OSError: the journal cannot be made; there is none now.
@@ -199,7 +201,7 @@ class StateDirectory:
         self._journal = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
         self.journal_bytes = 0
         try:
-            self.append(encode_journal_head(position))
+            self.append(encode_journal_head(position, removal))
         except OSError:
             path.unlink()
             raise

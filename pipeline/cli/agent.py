@@ -94,6 +94,7 @@ async def _open_later(log: Log, stack: AsyncExitStack) -> None:
 def agent_options(settings: Settings, view: str, log: Log) -> AgentOptions:
     """Compose what the role needs."""
     from agent.server import AgentOptions  # noqa: PLC0415 - loaded by this role only
+    from agent.store.removal import RemovalLimit  # noqa: PLC0415 - as above
     from pipeline.cli.sealing import reveal_with  # noqa: PLC0415 - cryptography is slow to import
 
     host, port = host_port(settings.agent.listen, "agent.listen")
@@ -108,4 +109,5 @@ def agent_options(settings: Settings, view: str, log: Log) -> AgentOptions:
         listen_port=port,
         prefix=settings.agent.prefix,
         reveal=reveal_with(settings.seal),
+        removal=RemovalLimit(settings.agent.removal.share, settings.agent.removal.minimum),
     )
