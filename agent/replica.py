@@ -57,27 +57,33 @@ class Replica:
         else:
             self._has_journal = True
 
-    def replay(self, records: Iterable[tuple[int, str, bytes | None]]) -> None:
+    def replay(self, records: Iterable[tuple[int, str, bytes | None]]) -> Sequence[Change]:
         """Take records: offset, key, value.
+
+        Returns:
+            What was published.
 
         Raises:
             MissingGenesisError, GenesisChangedError: as `Store.replay`; the records before it count.
         """
-        self._take([Replayed(*record) for record in records])
+        return self._take([Replayed(*record) for record in records])
 
     def begin_snapshot(self) -> None:
         """Begin a full re-read."""
         self._take([SnapshotBegun()])
 
-    def finish_snapshot(self) -> None:
+    def finish_snapshot(self) -> Sequence[Change]:
         """End a full re-read: what it did not mention is gone.
+
+        Returns:
+            What was published.
 
         Raises:
             MissingGenesisError: as `Store.finish_snapshot`.
         """
-        self._take([SnapshotFinished()])
+        return self._take([SnapshotFinished()])
 
-    def _take(self, steps: Sequence[Step]) -> None:
+    def _take(self, steps: Sequence[Step]) -> list[Change]:
         self._write(steps)
         changes: list[Change] = []
         try:
@@ -86,6 +92,7 @@ class Replica:
                 changes += take_step(self.store, step)
         finally:
             self._publish(changes)
+        return changes
 
     def _write(self, steps: Sequence[Step]) -> None:
         if not self._has_journal:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from agent.etcd.json_codec import Identity
 from agent.follower import DEFAULT_PATIENCE, Follower, Patience
+from agent.pace import RouterPace
 from agent.replica import Replica
 from agent.state_directory import StateDirectory
 from agent.status import build_status
@@ -67,6 +68,7 @@ class AgentOptions:
         heartbeat_s: seconds between heartbeats on an idle watch (rule 14).
         patience: how long a topic that was created again must be quiet.
         removal: what one record may take away.
+        max_router_rebuilds_per_s: how often routes may change; 0 as often as they do.
     """
 
     view: str
@@ -82,6 +84,7 @@ class AgentOptions:
     heartbeat_s: float = 15.0
     patience: Patience = DEFAULT_PATIENCE
     removal: RemovalLimit = UNLIMITED
+    max_router_rebuilds_per_s: float = 0.0
 
 
 async def serve(options: AgentOptions, *, started: Callable[[str, int], None]) -> None:
@@ -117,7 +120,10 @@ class _Agent:
         self._replica = Replica(loaded, directory, self._front.publish, options.removal)
         self._replica.open_journal()
         self._has_news = asyncio.Event()
-        self._follower = Follower(options.log, options.bundles_topic, self._replica, self._notice, options.patience)
+        pace = RouterPace(options.max_router_rebuilds_per_s, options.prefix)
+        self._follower = Follower(
+            options.log, options.bundles_topic, self._replica, self._notice, options.patience, pace
+        )
         self._lost_at_s = time.monotonic()
 
     async def run(self, started: Callable[[str, int], None]) -> None:

@@ -110,4 +110,5 @@ def agent_options(settings: Settings, view: str, log: Log) -> AgentOptions:
         prefix=settings.agent.prefix,
         reveal=reveal_with(settings.seal),
         removal=RemovalLimit(settings.agent.removal.share, settings.agent.removal.minimum),
+        max_router_rebuilds_per_s=settings.agent.max_router_rebuilds_per_s,
     )
