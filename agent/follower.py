@@ -85,6 +85,7 @@ class Follower:
         replica: Replica,
         changed: Callable[[], None],
         patience: Patience = DEFAULT_PATIENCE,
+        *,
         pace: RouterPace | None = None,
     ) -> None:
         self.is_live = False
@@ -143,7 +144,10 @@ class Follower:
         self._backoff.reset()
         self._reason = ""
         self._set_live(is_live=True)
-        async with _closing(self._log.follow(self._topic, next_offset)) as batches, _closing(self._paced(batches)) as paced:
+        async with (
+            _closing(self._log.follow(self._topic, next_offset)) as batches,
+            _closing(self._paced(batches)) as paced,
+        ):
             async for batch in paced:
                 await self._replay(batch)
 

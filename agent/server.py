@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING
 
 from agent.etcd.json_codec import Identity
 from agent.follower import DEFAULT_PATIENCE, Follower, Patience
+from agent.neighbour import ForeignAnswerError, judge, unreachable
 from agent.pace import RouterPace
 from agent.replica import Replica
 from agent.state_directory import StateDirectory
 from agent.status import build_status
 from agent.store.bundle import identity
 from agent.store.removal import UNLIMITED, RemovalLimit
+from agent.wire.control_api import ControlAPI
 from agent.wire.front import Front, Readiness
 from agent.wire.http1 import HTTPConnection
 from agent.wire.wheel import SLOTS
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from agent.store.bundle import Reveal
     from agent.wire.front import Subscriber
     from pipeline.log.contract import Log, Writer
+    from schemas.records import NeighbourStatus
 
 LOGGER = logging.getLogger("meshferry.agent")
 BACKLOG = 4096
@@ -69,6 +72,7 @@ class AgentOptions:
         patience: how long a topic that was created again must be quiet.
         removal: what one record may take away.
         max_router_rebuilds_per_s: how often routes may change; 0 as often as they do.
+        control_api: http://HOST:PORT of the control API of the APISIX beside it, to be asked what it has; or empty.
     """
 
     view: str
@@ -85,6 +89,7 @@ class AgentOptions:
     patience: Patience = DEFAULT_PATIENCE
     removal: RemovalLimit = UNLIMITED
     max_router_rebuilds_per_s: float = 0.0
+    control_api: str = ""
 
 
 async def serve(options: AgentOptions, *, started: Callable[[str, int], None]) -> None:
@@ -122,9 +127,12 @@ class _Agent:
         self._has_news = asyncio.Event()
         pace = RouterPace(options.max_router_rebuilds_per_s, options.prefix)
         self._follower = Follower(
-            options.log, options.bundles_topic, self._replica, self._notice, options.patience, pace
+            options.log, options.bundles_topic, self._replica, self._notice, options.patience, pace=pace
         )
-        self._lost_at_s = time.monotonic()
+        self._lost_at_s = time.monotonic() - _age_s(loaded.kept_ms)
+        self._control_api = ControlAPI(options.control_api) if options.control_api else None
+        self._apisix: NeighbourStatus | None = None
+        self._was_live = False
 
     async def run(self, started: Callable[[str, int], None]) -> None:
         """Open the port and work until cancelled; then close the watches."""
@@ -145,6 +153,8 @@ class _Agent:
                 tasks.create_task(self._turn_wheel())
                 tasks.create_task(self._keep_base())
                 tasks.create_task(self._tell_status())
+                if self._control_api is not None:
+                    tasks.create_task(self._ask_apisix(self._control_api))
         finally:
             server.close()
             await self._close_connections()
@@ -152,6 +162,7 @@ class _Agent:
     def _notice(self) -> None:
         if self._follower.is_live:
             self._lost_at_s = time.monotonic()
+            self._was_live = True
         self._has_news.set()
 
     def _readiness(self) -> Readiness:
@@ -160,7 +171,8 @@ class _Agent:
         if self._follower.is_live:
             return Readiness(is_ready=True, reason="live")
         age_s = time.monotonic() - self._lost_at_s
-        return Readiness(is_ready=True, reason=f"last-known-good, the log has not answered for {age_s:.0f} s")
+        source = "the log" if self._was_live else str(self._options.state_directory)
+        return Readiness(is_ready=True, reason=f"last-known-good from {source}, {age_s:.0f} s old")
 
     async def _turn_wheel(self) -> None:
         while True:
@@ -208,6 +220,21 @@ class _Agent:
                 await asyncio.sleep(MAX_STATUS_AGE_S)
             await asyncio.sleep(MIN_STATUS_AGE_S)
 
+    async def _ask_apisix(self, control_api: ControlAPI) -> None:
+        """Ask until APISIX has what is served, then again when that changes, and every ten seconds."""
+        while True:
+            store, before = self._replica.store, self._apisix
+            try:
+                listed = await control_api.listing()
+                self._apisix = judge(store.image, store.history, store.prefix, listed)
+            except (OSError, ForeignAnswerError) as error:
+                reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+                self._apisix = unreachable(f"{control_api.url}: {reason}: check agent.control_api")
+            if self._apisix != before:
+                self._has_news.set()
+            is_behind = self._apisix.is_reachable and self._apisix.behind > 0
+            await asyncio.sleep(MIN_STATUS_AGE_S if is_behind else MAX_STATUS_AGE_S)
+
     def _status_record(self) -> NewRecord:
         options = self._options
         status = build_status(
@@ -219,6 +246,8 @@ class _Agent:
             is_live=self._follower.is_live,
             time_ms=time.time_ns() // 1_000_000,
             build=build_version(),
+            last_good_age_ms=round((time.monotonic() - self._lost_at_s) * 1000),
+            apisix=self._apisix,
         )
         return NewRecord(options.node, encode(status))
 
@@ -228,6 +257,11 @@ class _Agent:
             for member in members[first : first + CLOSE_AT_ONCE]:
                 member.abort()
             await asyncio.sleep(CLOSE_EVERY_S)
+
+
+def _age_s(time_ms: int) -> float:
+    """Tell how old a moment is; 0 without one, and when the clock was set back since."""
+    return max(0.0, time.time() - time_ms / 1000) if time_ms else 0.0
 
 
 def _id_of(name: str) -> int:

@@ -50,6 +50,8 @@ class Loaded(NamedTuple):
     store: Store
     position: int
     journal_count: int = 0
+    kept_ms: int = 0
+    """When the newest file was last written, Unix milliseconds: so old is what it says; 0 without files."""
 
 
 class StateDirectory:
@@ -109,6 +111,10 @@ class StateDirectory:
 
     def load(self, reveal: Reveal) -> Loaded:
         """Bring back the store as it was last served. What cannot be used is reported and passed over."""
+        written_ns = [path.stat().st_mtime_ns for path in self.path.iterdir() if _NAME.fullmatch(path.name)]
+        return self._load(reveal)._replace(kept_ms=max(written_ns, default=0) // 1_000_000)
+
+    def _load(self, reveal: Reveal) -> Loaded:
         generations = self._generations()
         bases, journals = sorted(generations["base"], reverse=True), sorted(generations["journal"])
         self._generation = max((*bases, *journals), default=0)

@@ -158,7 +158,7 @@ class RemovalSettings(_Section, frozen=True):
     """What an agent refuses to lose at once, behind the guard of the producer."""
 
     share: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.8
-    """A bundle that would remove more than this share of all objects is rejected, its last good state stays; 1 never."""
+    """A bundle that would remove more than this share of all objects is rejected; 1 takes any."""
     minimum: Annotated[int, msgspec.Meta(ge=0)] = 100
     """Fewer objects than this may always go."""
 

@@ -10,7 +10,7 @@ from agent.store.directory import placeholder_keys
 from agent.store.history import History
 from agent.store.image import Image, Provenance, UnitState
 from agent.store.reading import Read, Reading
-from agent.store.removal import UNLIMITED, RemovalLimit, removed_count
+from agent.store.removal import UNLIMITED, removed_count
 from schemas.codec import UnreadableRecordError, decode
 from schemas.keys import GENESIS_KEY, revision_of
 from schemas.records import Genesis

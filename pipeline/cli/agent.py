@@ -111,4 +111,5 @@ def agent_options(settings: Settings, view: str, log: Log) -> AgentOptions:
         reveal=reveal_with(settings.seal),
         removal=RemovalLimit(settings.agent.removal.share, settings.agent.removal.minimum),
         max_router_rebuilds_per_s=settings.agent.max_router_rebuilds_per_s,
+        control_api=settings.agent.control_api,
     )

@@ -36,7 +36,7 @@ class Bed:
         self.store = self.replica.store
         pace = RouterPace(max_rebuilds_per_s, "/apisix")
         patience = Patience(quiet_s=0.02, max_s=0.3)
-        self.follower = Follower(shop.log, BUNDLES, self.replica, self._moved.set, patience, pace)
+        self.follower = Follower(shop.log, BUNDLES, self.replica, self._moved.set, patience, pace=pace)
 
     def _publish(self, changes: Sequence[Change]) -> None:
         if changes:

@@ -144,7 +144,12 @@ def test_a_torn_journal_gives_its_whole_steps(size: int):
 
 
 def test_a_journal_without_a_limit_is_one_of_version_1():
-    assert decode_journal(JOURNAL[:7] + b"\1" + JOURNAL[8:JOURNAL_HEAD_BYTES] + encode_steps(STEPS)) == (7, STEPS, False, UNLIMITED)
+    assert decode_journal(JOURNAL[:7] + b"\1" + JOURNAL[8:JOURNAL_HEAD_BYTES] + encode_steps(STEPS)) == (
+        7,
+        STEPS,
+        False,
+        UNLIMITED,
+    )
 
 
 def test_a_journal_says_what_limit_its_steps_were_judged_by():
