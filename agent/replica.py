@@ -113,6 +113,11 @@ class Replica:
         self._is_reported = True
 
     @property
+    def journal_bytes(self) -> int:
+        """Bytes of the journal since the last base."""
+        return self._directory.journal_bytes
+
+    @property
     def wants_base(self) -> bool:
         """Whether a new base is due: long journals, many, or one with a gap. Never during a re-read."""
         if self.store.is_reading:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from agent.etcd.json_codec import Identity
 from agent.follower import DEFAULT_PATIENCE, Follower, Patience
+from agent.metrics import CONTENT_TYPE, Facts, render
 from agent.neighbour import ForeignAnswerError, judge, unreachable
 from agent.pace import RouterPace
 from agent.replica import Replica
@@ -23,6 +24,7 @@ from agent.store.removal import UNLIMITED, RemovalLimit
 from agent.wire.control_api import ControlAPI
 from agent.wire.front import Front, Readiness
 from agent.wire.http1 import HTTPConnection
+from agent.wire.response import Response
 from agent.wire.wheel import SLOTS
 from pipeline.log.contract import BrokenTopicError, LogUnreachableError, NewRecord, WriterFencedError
 from pipeline.version import build_version
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
     from agent.store.bundle import Reveal
     from agent.wire.front import Subscriber
     from pipeline.log.contract import Log, Writer
-    from schemas.records import NeighbourStatus
+    from schemas.records import NeighbourStatus, NodeStatus
 
 LOGGER = logging.getLogger("meshferry.agent")
 BACKLOG = 4096
@@ -121,7 +123,7 @@ class _Agent:
         self._options = options
         loaded = directory.load(options.reveal)
         ids = Identity(_id_of(options.view), _id_of(f"{options.view} {options.node}"))
-        self._front = Front(loaded.store, ids, self._readiness)
+        self._front = Front(loaded.store, ids, self._readiness, self._metrics)
         self._replica = Replica(loaded, directory, self._front.publish, options.removal)
         self._replica.open_journal()
         self._has_news = asyncio.Event()
@@ -174,6 +176,27 @@ class _Agent:
         source = "the log" if self._was_live else str(self._options.state_directory)
         return Readiness(is_ready=True, reason=f"last-known-good from {source}, {age_s:.0f} s old")
 
+    def _metrics(self) -> Response:
+        image, front = self._replica.store.image, self._front
+        status = self._status()
+        facts = Facts(
+            revision=status.applied_revision,
+            target_revision=status.target_revision,
+            ready=image.is_ready,
+            live=status.is_live,
+            last_known_good_age_seconds=status.last_good_age_ms / 1000,
+            objects=len(image.objects),
+            units=len(image.units),
+            units_rejected=len(image.rejected),
+            watchers=status.watchers,
+            connections=len(front.wheel.members()),
+            history_bytes=self._replica.store.history.bytes,
+            journal_bytes=self._replica.journal_bytes,
+            lines_published_total=front.published_lines,
+            events_published_total=front.published_events,
+        )
+        return Response(200, CONTENT_TYPE, render(facts))
+
     async def _turn_wheel(self) -> None:
         while True:
             await asyncio.sleep(self._options.heartbeat_s / SLOTS)
@@ -210,7 +233,7 @@ class _Agent:
             self._has_news.clear()
             try:
                 writer = writer or await self._options.log.writer(f"agent-{self._options.view}-{self._options.node}")
-                await writer.append(self._options.status_topic, [self._status_record()])
+                await writer.append(self._options.status_topic, [NewRecord(self._options.node, encode(self._status()))])
             except (LogUnreachableError, BrokenTopicError) as error:
                 LOGGER.debug("%s: %s", self._options.status_topic, error)
                 writer = None
@@ -235,9 +258,9 @@ class _Agent:
             is_behind = self._apisix.is_reachable and self._apisix.behind > 0
             await asyncio.sleep(MIN_STATUS_AGE_S if is_behind else MAX_STATUS_AGE_S)
 
-    def _status_record(self) -> NewRecord:
+    def _status(self) -> NodeStatus:
         options = self._options
-        status = build_status(
+        return build_status(
             self._replica.store.image,
             view=options.view,
             node=options.node,
@@ -249,7 +272,6 @@ class _Agent:
             last_good_age_ms=round((time.monotonic() - self._lost_at_s) * 1000),
             apisix=self._apisix,
         )
-        return NewRecord(options.node, encode(status))
 
     async def _close_connections(self) -> None:
         members: tuple[Subscriber, ...] = self._front.wheel.members()
