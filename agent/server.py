@@ -12,14 +12,20 @@ from typing import TYPE_CHECKING
 
 from agent.etcd.json_codec import Identity
 from agent.follower import DEFAULT_PATIENCE, Follower, Patience
+from agent.metrics import CONTENT_TYPE, Facts, render
+from agent.neighbour import ForeignAnswerError, judge, unreachable
+from agent.pace import RouterPace
 from agent.replica import Replica
 from agent.state_directory import DirectoryTakenError, StateDirectory
 from agent.status import build_status
 from agent.store.bundle import identity
+from agent.store.removal import UNLIMITED, RemovalLimit
 from agent.wire.admission import Admission
+from agent.wire.control_api import ControlAPI
 from agent.wire.front import Front, Readiness
 from agent.wire.http1 import HTTPConnection
 from agent.wire.listening_socket import BACKLOG, listen
+from agent.wire.response import Response
 from agent.wire.wheel import SLOTS
 from pipeline.log.contract import BrokenTopicError, LogUnreachableError, NewRecord, WriterFencedError
 from pipeline.version import build_version
@@ -33,6 +39,7 @@ if TYPE_CHECKING:
     from agent.store.bundle import Reveal
     from agent.wire.front import Subscriber
     from pipeline.log.contract import Log, Writer
+    from schemas.records import NeighbourStatus, NodeStatus
 
 LOGGER = logging.getLogger("meshferry.agent")
 MAX_STATUS_AGE_S = 10.0
@@ -85,6 +92,9 @@ class AgentOptions:
         handover: see there.
         max_new_watches_per_s: watches above this rate are told to come back (rule 15); 0 takes all.
         log_opened: set once the log is entered; until then it is not asked.
+        removal: what one record may take away.
+        max_router_rebuilds_per_s: how often routes may change; 0 as often as they do.
+        control_api: http://HOST:PORT of the control API of the APISIX beside it, to be asked what it has; or empty.
     """
 
     view: str
@@ -103,6 +113,9 @@ class AgentOptions:
     handover: Handover = ALONE
     max_new_watches_per_s: float = 0.0
     log_opened: asyncio.Event | None = None
+    removal: RemovalLimit = UNLIMITED
+    max_router_rebuilds_per_s: float = 0.0
+    control_api: str = ""
 
 
 async def serve(options: AgentOptions, *, started: Callable[[str, int], None]) -> None:
@@ -156,12 +169,18 @@ class _Agent:
         loaded = directory.load(options.reveal)
         ids = Identity(_id_of(options.view), _id_of(f"{options.view} {options.node}"))
         admission = Admission(options.max_new_watches_per_s, time.monotonic)
-        self._front = Front(loaded.store, ids, self._readiness, admission)
-        self._replica = Replica(loaded, directory, self._front.publish)
+        self._front = Front(loaded.store, ids, self._readiness, admission, self._metrics)
+        self._replica = Replica(loaded, directory, self._front.publish, options.removal)
         self._replica.open_journal()
         self._has_news = asyncio.Event()
-        self._follower = Follower(options.log, options.bundles_topic, self._replica, self._notice, options.patience)
-        self._lost_at_s = time.monotonic()
+        pace = RouterPace(options.max_router_rebuilds_per_s, options.prefix)
+        self._follower = Follower(
+            options.log, options.bundles_topic, self._replica, self._notice, options.patience, pace=pace
+        )
+        self._lost_at_s = time.monotonic() - _age_s(loaded.kept_ms)
+        self._control_api = ControlAPI(options.control_api) if options.control_api else None
+        self._apisix: NeighbourStatus | None = None
+        self._was_live = False
 
     async def run(self, started: Callable[[str, int], None]) -> None:
         """Accept connections and work until cancelled; then let go of the state and close the watches."""
@@ -179,6 +198,8 @@ class _Agent:
                 tasks.create_task(self._follow())
                 tasks.create_task(self._turn_wheel())
                 tasks.create_task(self._keep_base())
+                if self._control_api is not None:
+                    tasks.create_task(self._ask_apisix(self._control_api))
         finally:
             for server in servers:
                 server.close()
@@ -195,6 +216,7 @@ class _Agent:
     def _notice(self) -> None:
         if self._follower.is_live:
             self._lost_at_s = time.monotonic()
+            self._was_live = True
         self._has_news.set()
 
     def _readiness(self) -> Readiness:
@@ -203,7 +225,29 @@ class _Agent:
         if self._follower.is_live:
             return Readiness(is_ready=True, reason="live")
         age_s = time.monotonic() - self._lost_at_s
-        return Readiness(is_ready=True, reason=f"last-known-good, the log has not answered for {age_s:.0f} s")
+        source = "the log" if self._was_live else str(self._options.state_directory)
+        return Readiness(is_ready=True, reason=f"last-known-good from {source}, {age_s:.0f} s old")
+
+    def _metrics(self) -> Response:
+        image, front = self._replica.store.image, self._front
+        status = self._status()
+        facts = Facts(
+            revision=status.applied_revision,
+            target_revision=status.target_revision,
+            ready=image.is_ready,
+            live=status.is_live,
+            last_known_good_age_seconds=status.last_good_age_ms / 1000,
+            objects=len(image.objects),
+            units=len(image.units),
+            units_rejected=len(image.rejected),
+            watchers=status.watchers,
+            connections=len(front.wheel.members()),
+            history_bytes=self._replica.store.history.bytes,
+            journal_bytes=self._replica.journal_bytes,
+            lines_published_total=front.published_lines,
+            events_published_total=front.published_events,
+        )
+        return Response(200, CONTENT_TYPE, render(facts))
 
     async def _turn_wheel(self) -> None:
         while True:
@@ -241,7 +285,7 @@ class _Agent:
             self._has_news.clear()
             try:
                 writer = writer or await self._options.log.writer(f"agent-{self._options.view}-{self._options.node}")
-                await writer.append(self._options.status_topic, [self._status_record()])
+                await writer.append(self._options.status_topic, [NewRecord(self._options.node, encode(self._status()))])
             except (LogUnreachableError, BrokenTopicError) as error:
                 LOGGER.debug("%s: %s", self._options.status_topic, error)
                 writer = None
@@ -251,9 +295,24 @@ class _Agent:
                 await asyncio.sleep(MAX_STATUS_AGE_S)
             await asyncio.sleep(MIN_STATUS_AGE_S)
 
-    def _status_record(self) -> NewRecord:
+    async def _ask_apisix(self, control_api: ControlAPI) -> None:
+        """Ask until APISIX has what is served, then again when that changes, and every ten seconds."""
+        while True:
+            store, before = self._replica.store, self._apisix
+            try:
+                listed = await control_api.listing()
+                self._apisix = judge(store.image, store.history, store.prefix, listed)
+            except (OSError, ForeignAnswerError) as error:
+                reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+                self._apisix = unreachable(f"{control_api.url}: {reason}: check agent.control_api")
+            if self._apisix != before:
+                self._has_news.set()
+            is_behind = self._apisix.is_reachable and self._apisix.behind > 0
+            await asyncio.sleep(MIN_STATUS_AGE_S if is_behind else MAX_STATUS_AGE_S)
+
+    def _status(self) -> NodeStatus:
         options = self._options
-        status = build_status(
+        return build_status(
             self._replica.store.image,
             view=options.view,
             node=options.node,
@@ -262,8 +321,9 @@ class _Agent:
             is_live=self._follower.is_live,
             time_ms=time.time_ns() // 1_000_000,
             build=build_version(),
+            last_good_age_ms=round((time.monotonic() - self._lost_at_s) * 1000),
+            apisix=self._apisix,
         )
-        return NewRecord(options.node, encode(status))
 
     async def _leave(self) -> None:
         """Answer what has arrived, let go of the state, and close the watches in steps."""
@@ -274,6 +334,11 @@ class _Agent:
             for member in watching[first : first + CLOSE_AT_ONCE]:
                 member.abort()
             await asyncio.sleep(CLOSE_EVERY_S)
+
+
+def _age_s(time_ms: int) -> float:
+    """Tell how old a moment is; 0 without one, and when the clock was set back since."""
+    return max(0.0, time.time() - time_ms / 1000) if time_ms else 0.0
 
 
 def _id_of(name: str) -> int:

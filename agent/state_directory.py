@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from agent.store.bundle import Reveal
+    from agent.store.removal import RemovalLimit
 
 LOGGER = logging.getLogger("meshferry.agent")
 _NAME = re.compile(r"(base|journal)-(\d{8})\.(?:snapshot|log)")
@@ -53,6 +54,8 @@ class Loaded(NamedTuple):
     store: Store
     position: int
     journal_count: int = 0
+    kept_ms: int = 0
+    """When the newest file was last written, Unix milliseconds: so old is what it says; 0 without files."""
 
 
 class StateDirectory:
@@ -128,6 +131,10 @@ class StateDirectory:
 
     def load(self, reveal: Reveal) -> Loaded:
         """Bring back the store as it was last served. What cannot be used is reported and passed over."""
+        written_ns = [path.stat().st_mtime_ns for path in self.path.iterdir() if _NAME.fullmatch(path.name)]
+        return self._load(reveal)._replace(kept_ms=max(written_ns, default=0) // 1_000_000)
+
+    def _load(self, reveal: Reveal) -> Loaded:
         generations = self._generations()
         bases, journals = sorted(generations["base"], reverse=True), sorted(generations["journal"])
         self._generation = max((*bases, *journals), default=0)
@@ -204,12 +211,13 @@ class StateDirectory:
             return position
         if journal.is_torn:
             LOGGER.warning("%s: its end is cut off, as after a kill; the log fills the gap", path)
+        store.removal = journal.removal
         take_steps_again(store, journal.steps)
         store.abandon_snapshot()
         return position + len(journal.steps)
 
-    def begin_generation(self, position: int) -> int:
-        """Begin a new journal; its base is written later.
+    def begin_generation(self, position: int, removal: RemovalLimit) -> int:
+        """Begin a new journal of steps that are judged by a limit; its base is written later.
 
         Raises:
             OSError: the journal cannot be made; there is none now.
@@ -219,7 +227,7 @@ class StateDirectory:
         self._journal = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
         self.journal_bytes = 0
         try:
-            self.append(encode_journal_head(position))
+            self.append(encode_journal_head(position, removal))
         except OSError:
             path.unlink()
             raise

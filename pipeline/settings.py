@@ -154,6 +154,15 @@ class TranslatorSettings(_Section, frozen=True):
     """File of `meshferry schemas pull`: objects are validated as the nodes do. Read again with the settings."""
 
 
+class RemovalSettings(_Section, frozen=True):
+    """What an agent refuses to lose at once, behind the guard of the producer."""
+
+    share: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.8
+    """A bundle that would remove more than this share of all objects is rejected; 1 takes any."""
+    minimum: Annotated[int, msgspec.Meta(ge=0)] = 100
+    """Fewer objects than this may always go."""
+
+
 class AgentSettings(_Section, frozen=True):
     """The agent role."""
 
@@ -171,6 +180,12 @@ class AgentSettings(_Section, frozen=True):
     """A tiny parent holds the listening socket while what serves comes and goes, unless systemd does."""
     max_new_watches_per_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     """New watches above this rate get 503 and come back in 3 to 4 s, all at once they never do; 0 takes all."""
+    removal: RemovalSettings = RemovalSettings()
+    """What may be removed at once."""
+    max_router_rebuilds_per_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    """Changes of routes and services wait so that APISIX builds its router about so often; 0 does not wait."""
+    control_api: str = ""
+    """http://HOST:PORT of the control API of the APISIX beside it: what it really has goes into the status."""
 
 
 class LoggingSettings(_Section, frozen=True):

@@ -61,14 +61,22 @@ class Front:
         identity: the ids in the headers.
         readiness: asked by the health routes.
         admission: asked for each new watch.
+        metrics: answers `/metrics`; without it there are none.
 
     Attributes:
+        published_lines, published_events: how many there have been.
         wheel: all open connections, for heartbeats.
     """
 
     def __init__(
-        self, store: Store, identity: Identity, readiness: Callable[[], Readiness], admission: Admission | None = None
+        self,
+        store: Store,
+        identity: Identity,
+        readiness: Callable[[], Readiness],
+        admission: Admission | None = None,
+        metrics: Callable[[], Response] | None = None,
     ) -> None:
+        self.published_lines = self.published_events = 0
         self.store = store
         self.admission = admission or Admission(max_delay_s=0.0)
         self.identity = identity
@@ -90,6 +98,7 @@ class Front:
             b"/health": self._health,
             b"/livez": lambda: text(200, "ok\n"),
             b"/readyz": self._ready,
+            **({} if metrics is None else {b"/metrics": metrics}),
         }
 
     def answer(self, method: bytes, path: bytes, body: bytes) -> Response:
@@ -148,10 +157,12 @@ class Front:
 
         Call it after every step of the store, also one without changes.
         """
+        self.published_events += sum(len(change.events) for change in changes)
         for feed, members in tuple(self._feeds.values()):
             for line, next_revision in feed.slices(changes, self.store.revision + 1):
                 feed.next_revision = next_revision
                 if line:
+                    self.published_lines += 1
                     event = ChangesPublished((SendLines(line),))
                     for member in tuple(members):
                         member.deliver(event)

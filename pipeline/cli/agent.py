@@ -217,6 +217,7 @@ async def _open(log: Log, stack: AsyncExitStack, opened: asyncio.Event) -> None:
 def agent_options(settings: Settings, view: str, log: Log) -> AgentOptions:
     """Compose what the role needs."""
     from agent.server import AgentOptions  # noqa: PLC0415 - loaded by this role only
+    from agent.store.removal import RemovalLimit  # noqa: PLC0415 - as above
     from pipeline.cli.sealing import reveal_with  # noqa: PLC0415 - cryptography is slow to import
 
     host, port = host_port(settings.agent.listen, "agent.listen")
@@ -232,4 +233,7 @@ def agent_options(settings: Settings, view: str, log: Log) -> AgentOptions:
         prefix=settings.agent.prefix,
         reveal=reveal_with(settings.seal),
         max_new_watches_per_s=settings.agent.max_new_watches_per_s,
+        removal=RemovalLimit(settings.agent.removal.share, settings.agent.removal.minimum),
+        max_router_rebuilds_per_s=settings.agent.max_router_rebuilds_per_s,
+        control_api=settings.agent.control_api,
     )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import os
 import resource
 import signal
@@ -10,6 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import orjson
 import pytest
 
 from agent import server as server_module
@@ -92,7 +94,7 @@ async def test_a_killed_agent_comes_back_the_same_without_the_log(client: Client
     async with process(tmp_path / "state") as (_, port):
         after = await client.range(port)
         assert after == before
-        assert (await client.ask(port, "/readyz", method="GET")).body.startswith(b"last-known-good, the log has not")
+        assert (await client.ask(port, "/readyz", method="GET")).body.startswith(b"last-known-good from /")
         again = await client.watch(port, start_revision=watch.recording.last_revision)
         assert (await again.line()).header_revision == watch.recording.last_revision
 
@@ -244,3 +246,42 @@ async def test_watches_above_the_rate_are_told_to_come_back(client: Client, shop
         await client.watch(port)
         answer = await client.ask(port, "/v3/watch", b'{"create_request":{"key":"Lw=="}}')
         assert (answer.status, answer.json["code"]) == (503, 14)
+
+
+async def test_metrics_say_what_is_served(client: Client, shop: Shop, tmp_path: Path):
+    await shop.route("a")
+    async with running_agent(shop.log, tmp_path) as port:
+        await until_ready(client, port)
+        found = await client.ask(port, "/metrics", method="GET")
+    assert found.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    lines = found.body.decode().splitlines()
+    assert "meshferry_agent_live 1.0" in lines
+    assert any(line.startswith("meshferry_agent_objects ") and not line.endswith(" 0.0") for line in lines)
+
+
+async def test_the_status_says_what_the_apisix_beside_it_has(client: Client, shop: Shop, tmp_path: Path):
+    routes = b"[]"
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        path = (await reader.readuntil(b"\r\n\r\n")).split()[1]
+        body = routes if path == b"/v1/routes" else b"{}"
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+        await writer.drain()
+        writer.close()
+
+    offset = await shop.route("only")
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as apisix:
+        url = f"http://127.0.0.1:{apisix.sockets[0].getsockname()[1]}"
+        async with running_agent(shop.log, tmp_path, control_api=url) as port:
+            await until_ready(client, port)
+            await until(lambda: told(shop) and told(shop)[-1][1].apisix is not None)
+            before = told(shop)[-1][1].apisix
+            keys = [
+                (base64.b64decode(kv["key"]).decode(), kv["mod_revision"]) for kv in (await client.range(port))["kvs"]
+            ]
+            image = [(key, int(revision)) for key, revision in keys if "/routes/" in key and not key.endswith("/")]
+            routes = orjson.dumps([{"key": key, "modifiedIndex": revision} for key, revision in image])
+            await until(lambda: told(shop)[-1][1].apisix.behind == 0)
+    assert before.is_reachable
+    assert before.behind == len(image)
+    assert told(shop)[-1][1].apisix.applied_revision == CREATED_MS + offset
