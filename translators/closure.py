@@ -12,8 +12,7 @@ under it too, with a higher priority. Adding keys never adds matches, since they
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from translators.path_key import EVERYTHING
 
@@ -27,8 +26,7 @@ MAX_KEYS_PER_RULE = 4
 """Mean number of keys above which the rules of a bucket are tried one after the other instead."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(NamedTuple):
     """One entry of a bucket's ordered list.
 
     Attributes:
@@ -43,8 +41,7 @@ class Rule:
     domain: str = "*"
 
 
-@dataclass(frozen=True, slots=True)
-class Placement:
+class Placement(NamedTuple):
     """Where a rule stands in the router.
 
     Attributes:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from translators.format_string import FormatError, Piece, Side, parse, render
 
@@ -16,8 +15,7 @@ APPEND, ADD_IF_ABSENT, OVERWRITE, OVERWRITE_IF_EXISTS = 0, 1, 2, 3
 """HeaderValueOption.HeaderAppendAction, in the order of the enum."""
 
 
-@dataclass(frozen=True, slots=True)
-class Mutation:
+class Mutation(NamedTuple):
     """One HeaderValueOption, parsed.
 
     Attributes:
@@ -35,8 +33,7 @@ class Mutation:
     at: Where
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """Mutations that Envoy evaluates together: removals first, then overwrites, then appends."""
 
     removed: tuple[str, ...] = ()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from translators.expr import ALWAYS, conjuncts, present
 from translators.format_string import (
@@ -48,8 +48,7 @@ class _Original:
     """The value lines that the header had before all mutations."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Value:
+class _Value(NamedTuple):
     """One line that a mutation wrote.
 
     Attributes:
@@ -72,8 +71,7 @@ _ORIGINAL = _Original()
 _Values: TypeAlias = tuple[_Original | _Value, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _State:
+class _State(NamedTuple):
     """What a header has become, by what it was."""
 
     if_absent: _Values = ()
@@ -203,7 +201,7 @@ class _Folder:
         for mutation, value, seen in overwrites:
             state = self._state(mutation.name)
             was_gone = state.settled() == ()
-            written = (value if was_gone == value.was_gone else replace(value, was_gone=was_gone),)
+            written = (value if was_gone == value.was_gone else value._replace(was_gone=was_gone),)
             is_unconditional = mutation.action == OVERWRITE
             self._states[mutation.name] = _State(
                 written if is_unconditional or seen.if_absent else state.if_absent,

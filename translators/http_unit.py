@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
 
 from schemas import xds
 from schemas.records import Role
@@ -104,8 +104,7 @@ def _chain_place(chain: xds.Message, at: Where) -> Where:
     return at.item("filter_chains", chain.name) if chain.name else at.field("filter_chains")
 
 
-@dataclass(frozen=True, slots=True)
-class _Listed:
+class _Listed(NamedTuple):
     """An entry in a bucket's list, with its virtual host and, in the host-less bucket, its domain and their place."""
 
     entry: Entry
@@ -188,7 +187,7 @@ class _Scope:
         if self._context.is_last:
             # Requests of a scope find an answer among its own routes: these here are tried after all of them.
             placements = [
-                one if one is None else replace(one, priority=one.priority - len(listed)) for one in placements
+                one if one is None else one._replace(priority=one.priority - len(listed)) for one in placements
             ]
         pairs = list(zip(listed, placements, strict=True))
         live = [(item, placement) for item, placement in pairs if placement is not None]

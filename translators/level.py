@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from translators.header_step import Step, read_level
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
 def level_place(virtual_host: xds.Message, at: Where) -> Where:
     """Give the place of a virtual host in the resource in which `at` lies."""
-    return replace(at, path="").item("virtual_hosts", virtual_host.name)
+    return at._replace(path="").item("virtual_hosts", virtual_host.name)
 
 
 def level_steps(
@@ -69,4 +68,4 @@ def _place_of(level: xds.Message, at: Where) -> Where:
         return at.field("route.weighted_clusters").item("clusters", level.name)
     if kind == "VirtualHost":
         return level_place(level, at)
-    return at if kind == "Route" else replace(at, path="")
+    return at if kind == "Route" else at._replace(path="")

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
 from hashlib import blake2b
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from schemas.records import Severity
 from translators import action, dispatch
@@ -33,8 +32,7 @@ _COLLISION_EFFECT = "a header whose name differs by `-` and `_` only satisfies t
 _COLLISION_REMEDY = "drop such headers before the proxy, or match on another header"
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One APISIX route to be.
 
     Attributes:
@@ -53,7 +51,7 @@ class Entry:
     part: Part
     path: PathMatch = ANY_PATH
     methods: tuple[str, ...] = ()
-    conditions: tuple[Expr, ...] = field(default=())
+    conditions: tuple[Expr, ...] = ()
 
     @property
     def is_conditional(self) -> bool:
@@ -86,7 +84,7 @@ def virtual_host_entries(context: RouteContext, view: PathView, at: Where, findi
             entries = _route_entries(route, context, view, place, findings, identity=next(identities))
             groups.append(_conditioned(entries, leaf.condition))
         if leaf.condition != ALWAYS:
-            closing = [replace(one, identity=f"{one.identity}:{leaf.condition}") for one in terminal]
+            closing = [one._replace(identity=f"{one.identity}:{leaf.condition}") for one in terminal]
             groups.append(_conditioned(closing, leaf.condition))
     groups.append(terminal)
     return _hoisted([group for group in groups if group])
@@ -108,7 +106,7 @@ def _conditioned(entries: list[Entry], condition: Expr) -> list[Entry]:
     """Give entries under a further condition."""
     if condition == ALWAYS:
         return entries
-    return [replace(entry, conditions=(condition, *entry.conditions)) for entry in entries]
+    return [entry._replace(conditions=(condition, *entry.conditions)) for entry in entries]
 
 
 def _hoisted(groups: list[list[Entry]]) -> list[Entry]:
