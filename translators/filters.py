@@ -48,12 +48,18 @@ def run_filters(
     return draft
 
 
+def has_effective(context: RouteContext) -> bool:
+    """Tell whether the connection manager lists any filter that may contribute to a route."""
+    return len(_idle(context)) < len(listed_filters(context))
+
+
 def _idle(context: RouteContext) -> frozenset[int]:
-    """Give the indices of the filters that contribute nothing to any route, as the router: told once a unit."""
+    """Give the indices of the filters that contribute nothing to any route, as the router: told once a chain."""
     key = ("filters", "idle")
-    if key not in context.memo:
-        context.memo[key] = frozenset(index for index, one in enumerate(listed_filters(context)) if _does_nothing(one))
-    found: frozenset[int] = context.memo[key]
+    if key not in context.chain_memo:
+        listed = enumerate(listed_filters(context))
+        context.chain_memo[key] = frozenset(index for index, one in listed if _does_nothing(one))
+    found: frozenset[int] = context.chain_memo[key]
     return found
 
 

@@ -17,6 +17,7 @@ from translators.format_string import (
     HeaderReference,
     Piece,
     Side,
+    Text,
     may_be_empty,
     render,
     text_of,
@@ -156,10 +157,35 @@ def fold(
     kept = [step for step in steps if step.removed or step.mutations]
     if not kept:
         return FoldedHeaders()
+    plain = _written_once(kept, side)
+    if plain is not None:
+        return plain
     folder = _Folder(side, at, findings, request.touched if request else frozenset())
     for step in kept:
         folder.apply(step)
     return folder.folded(is_alone=is_alone)
+
+
+def _written_once(steps: Sequence[Step], side: Side) -> FoldedHeaders | None:
+    """Fold mutations that each write a text into a header of their own, which most do; None for all others."""
+    folded = FoldedHeaders()
+    names: set[str] = set()
+    for step in steps:
+        if step.removed:
+            return None
+        for name, pieces, action, _, _ in step.mutations:
+            text = pieces[0].text if len(pieces) == 1 and isinstance(pieces[0], Text) else ""
+            if not text or name in names or name in _HOST_NAMES or name.startswith(":"):
+                return None
+            if action == OVERWRITE:
+                folded.set[name] = [render(pieces)]
+            elif action == APPEND and side == "request":
+                folded.add[name] = [render(pieces)]
+            else:
+                return None
+            names.add(name)
+    folded.touched = frozenset(names)
+    return folded
 
 
 class _Folder:

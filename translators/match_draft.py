@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from translators.expr import ALWAYS, NEVER, Expr
@@ -50,6 +50,12 @@ class MatchDraft:
             self.is_possible = False
         else:
             self.path = path
+
+    def moved(self, origin: Where, at: Where) -> MatchDraft:
+        """Give the same translation for an equal match that stands elsewhere."""
+        skipped = len(origin.path)
+        places = [at._replace(path=at.path + place.path[skipped:]) for place in self.colliding_headers]
+        return replace(self, colliding_headers=places)
 
     def widen(self, code: str, at: Where, findings: Findings, **details: str) -> None:
         """Leave a condition out and say so; unless the operator accepts that, the match is no longer exact."""

@@ -31,6 +31,7 @@ class RouteContext:
         is_last: the routes are for requests of no scope, of a chain that has scopes.
         connection: what the connection manager does to every request.
         memo: what mappings have worked out once for all routes of the unit, by keys that begin with their name.
+        chain_memo: the same for all units of the chain: from listener, chain, connection manager and policy alone.
         consumers: those that routes of the unit let in, values without their names; filters add to it.
     """
 
@@ -47,6 +48,7 @@ class RouteContext:
     is_last: bool = False
     connection: ConnectionDraft = field(default_factory=ConnectionDraft)
     memo: dict[tuple[Any, ...], Any] = field(default_factory=dict, compare=False)
+    chain_memo: dict[tuple[Any, ...], Any] = field(default_factory=dict, compare=False)
     consumers: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 

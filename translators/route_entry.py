@@ -135,7 +135,14 @@ def _route_entries(
 ) -> list[Entry]:
     is_open = dispatch.apply(route, None, at, findings)
     overwrites = context.hcm.use_remote_address.value and not context.hcm.xff_num_trusted_hops
-    match = translate_match(route.match, view, at.field("match"), findings, is_proto_overwritten=bool(overwrites))
+    match = translate_match(
+        route.match,
+        view,
+        at.field("match"),
+        findings,
+        is_proto_overwritten=bool(overwrites),
+        memo=context.chain_memo,
+    )
     if not match.is_possible:
         return []
     parts = action.build_parts(route, context, at, findings)
