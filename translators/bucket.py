@@ -123,7 +123,7 @@ def read_domains(domains: Iterable[str], authority: Authority) -> Domains:
     broken: list[str] = []
     for domain in dict.fromkeys(domains):
         lowered = domain.lower()
-        with_port = _PORT.match(lowered)
+        with_port = _PORT.match(lowered) if ":" in lowered else None
         host, port = (with_port[1], with_port[2]) if with_port else (lowered, "")
         host_key = host.removesuffix(".")
         if not authority.can_match(port):

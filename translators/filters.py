@@ -40,6 +40,8 @@ def run_filters(
         weighted: the weighted cluster entry that was drawn, if it has filters of its own.
     """
     draft = _begun(context, route, at, findings)
+    if not has_effective(context):
+        return draft
     for http_filter in effective_filters(context, route, weighted, at, _idle(context)):
         known, mutated = len(draft.guards), draft.mutated()
         _run(http_filter, draft, findings)

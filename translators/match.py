@@ -46,14 +46,13 @@ def translate_match(
     key = "match", match.SerializeToString(deterministic=True), view, is_proto_overwritten
     known = memo.get(key) if memo is not None else None
     if known is not None:
-        origin: Where = known[0]
-        draft: MatchDraft = known[1]
-        return draft.moved(origin, at) if draft.colliding_headers else draft
+        remembered: MatchDraft = known
+        return remembered
     own = Findings(findings.policy)
-    draft = _translated(match, MatchDraft(view, is_proto_overwritten), at, own)
+    draft = _translated(match, MatchDraft(at, view, is_proto_overwritten), at, own)
     findings.include(own)
     if memo is not None and own.is_empty() and len(memo) < MAX_REMEMBERED:
-        memo[key] = at, draft
+        memo[key] = draft
     return draft
 
 

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from schemas import xds
     from translators.expr import Expr
     from translators.findings import Findings
-    from translators.match_draft import MatchDraft
     from translators.path_key import PathView
     from translators.route_context import Part, RouteContext
     from translators.where import Where
@@ -150,17 +149,17 @@ def _route_entries(
         # Fail closed: a condition is missing, so the entry matches more than the route. Only denying may do that.
         parts = [part for part in parts if part.is_blocking]
     if match.colliding_headers and (route.HasField("direct_response") or not all(part.is_blocking for part in parts)):
-        _note_collisions(match, parts, findings)
+        _note_collisions(match.collisions(at.field("match")), parts, findings)
     return [
         Entry(identity, route.name, at, part, match.path, match.methods, (*match.conditions, *part.conditions))
         for part in formed(parts, context.connection.local_reply)
     ]
 
 
-def _note_collisions(match: MatchDraft, parts: Sequence[Part], findings: Findings) -> None:
+def _note_collisions(places: Sequence[Where], parts: Sequence[Part], findings: Findings) -> None:
     """Report headers that a client can forge under another name, where access depends on them (section 14.25)."""
     if any(part.is_blocking for part in parts):
-        for place in match.colliding_headers:
+        for place in places:
             findings.report(
                 "RT-HEADER", place, severity=Severity.WARN, effect=_COLLISION_EFFECT, remedy=_COLLISION_REMEDY
             )
