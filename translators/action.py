@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from translators import dispatch
@@ -114,7 +113,7 @@ def require_tls_parts(context: RouteContext, at: Where, findings: Findings) -> l
         return []
     plugins = abort(_MOVED_PERMANENTLY, "", {"Location": _HTTPS_LOCATION})
     parts = _answered_parts(plugins, _MOVED_PERMANENTLY, context, at, findings)
-    return [replace(part, conditions=(equals("scheme", "http"), *part.conditions)) for part in parts]
+    return [part._replace(conditions=(equals("scheme", "http"), *part.conditions)) for part in parts]
 
 
 def _answered_parts(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from translators.connection import ConnectionDraft
 
@@ -52,8 +52,7 @@ class RouteContext:
     consumers: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """One APISIX route of an Envoy route, without its match: most routes have one part, splits have several.
 
     Parts stand in the order in which they are tried; every part but the last has `conditions`.
@@ -70,7 +69,7 @@ class Part:
 
     suffix: str = ""
     conditions: tuple[Expr, ...] = ()
-    fields: dict[str, Any] = field(default_factory=dict)
-    volatile: dict[str, Any] = field(default_factory=dict)
+    fields: dict[str, Any] = {}  # noqa: RUF012 - never written to
+    volatile: dict[str, Any] = {}  # noqa: RUF012 - never written to
     is_blocking: bool = False
     is_guard: bool = False
