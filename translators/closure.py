@@ -59,9 +59,7 @@ class Placement(NamedTuple):
     guard: tuple[Expr, ...]
 
 
-def place(
-    rules: Sequence[Rule], max_added_keys: int, *, is_flat: bool = False
-) -> tuple[Sequence[Placement | None], bool]:
+def place(rules: Sequence[Rule], max_added_keys: int, *, is_flat: bool = False) -> tuple[list[Placement | None], bool]:
     """Place the rules of one bucket.
 
     Args:
@@ -74,7 +72,8 @@ def place(
     """
     # Virtual hosts of a few routes mostly have the paths of others, `/` alone above all.
     placed = _placed_before if len(rules) <= MAX_REMEMBERED_RULES else _placed
-    return placed(tuple(rules), max_added_keys, is_flat=is_flat)
+    placements, was_flat = placed(tuple(rules), max_added_keys, is_flat=is_flat)
+    return list(placements), was_flat
 
 
 def _placed(

@@ -115,7 +115,14 @@ class FoldedHeaders:
         """Give proxy-rewrite.headers; empty when there is nothing to do."""
         if not self.touched:
             return {}
-        return _without_empty(add=_single(self.add), set=_single(self.set), remove=sorted(self.remove))
+        operations: dict[str, Any] = {}
+        if self.add:
+            operations["add"] = _single(self.add)
+        if self.set:
+            operations["set"] = _single(self.set)
+        if self.remove:
+            operations["remove"] = sorted(self.remove)
+        return operations
 
     def of_response(self) -> dict[str, Any]:
         """Give response-rewrite.headers; empty when there is nothing to do."""

@@ -58,12 +58,14 @@ def translate(view: UnitView, findings: Findings) -> Translation:
     key = _scope_key(hcm, scoped, findings)
     if surrounding.conditions is None or key is None or not is_open:
         return Translation()
+    is_hostless = view.unit.key.endswith("/*")
+    own = None if is_hostless or not route_config.virtual_hosts else route_config.virtual_hosts[0]
     context = RouteContext(
         listener=surrounding.listener,
         chain=view.param("chain"),
         hcm=hcm,
         route_config=route_config,
-        virtual_host=None,
+        virtual_host=own,
         clusters=view.references(xds.CLUSTER),
         policy=findings.policy,
         mirror_targets=view.references(xds.CLUSTER_LOAD_ASSIGNMENT),
@@ -73,7 +75,7 @@ def translate(view: UnitView, findings: Findings) -> Translation:
         connection=surrounding.connection,
         chain_memo=surrounding.memo,
     )
-    virtual_host = None if view.unit.key.endswith("/*") else view.param("virtual_host")
+    virtual_host = None if is_hostless else view.param("virtual_host")
     return _Scope(context, (*surrounding.conditions, *key), at, findings).translation(virtual_host)
 
 
@@ -112,8 +114,8 @@ class _Scope:
         places = elements(self._at, "virtual_hosts", virtual_hosts)
         if virtual_host is None:
             self._add_hostless(virtual_hosts, places)
-        elif virtual_hosts:
-            self._add_hosts(virtual_hosts[0], places[0], virtual_host)
+        elif self._context.virtual_host is not None:
+            self._add_hosts(self._context.virtual_host, places[0], virtual_host)
         return Translation(self._objects.objects(), origins=self._objects.origins())
 
     def _add_hosts(self, virtual_host: xds.Message, at: Where, name: str) -> None:
@@ -145,7 +147,9 @@ class _Scope:
             self._objects.add(item.entry, placement, item.virtual_host, item.domain, at, guards=guards)
 
     def _entries(self, virtual_host: xds.Message, at: Where) -> list[Entry]:
-        context = replace(self._context, virtual_host=virtual_host)
+        context = self._context
+        if context.virtual_host is not virtual_host:
+            context = replace(context, virtual_host=virtual_host)
         return virtual_host_entries(context, self._view, at, self._findings)
 
     def _domains(self, virtual_host: xds.Message, at: Where) -> Domains:

@@ -170,7 +170,10 @@ def route_identities(routes: Sequence[xds.Message]) -> list[str]:
 
     A route is known by its name where that is unique, else by its match; equal matches are counted.
     """
-    names = Counter(route.name for route in routes)
+    named = [route.name for route in routes]
+    if all(named) and len(set(named)) == len(named):  # as most control planes name them: nothing to count
+        return [f"name:{name}" for name in named]
+    names = Counter(named)
     seen: Counter[str] = Counter()
     identities = []
     for route in routes:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from schemas.uses import retry_policy_of
 from translators.mappings.duration import UNBOUNDED_S, bounded_seconds_of, seconds_of
-from translators.variant import http_protocol_options
+from translators.variant import known_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -72,7 +72,7 @@ def _cluster_timeouts(name: str, context: RouteContext) -> _ClusterTimeouts:
     if key not in context.memo:
         cluster = context.clusters[name]
         has_own = cluster.HasField("connect_timeout")
-        options = http_protocol_options(cluster)
+        options = known_options(name, context)
         context.memo[key] = _ClusterTimeouts(
             bounded_seconds_of(cluster.connect_timeout) if has_own else DEFAULT_CONNECT_S,
             seconds_of(options.retry_policy.per_try_timeout) if options is not None else None,
