@@ -281,7 +281,7 @@ class FilterDraft:
         """Give a part under the condition under which this draft is the one that counts."""
         if self.condition == ALWAYS:
             return part
-        return replace(part, suffix=f"{part.suffix}{_SUBJECT}", conditions=(*part.conditions, self.condition))
+        return part._replace(suffix=f"{part.suffix}{_SUBJECT}", conditions=(*part.conditions, self.condition))
 
 
 def _guard_part(guard: Guard, part: Part, response: Mapping[str, Any]) -> Part:

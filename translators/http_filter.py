@@ -156,13 +156,13 @@ class ListedFilter(NamedTuple):
 
 
 def listed_filters(context: RouteContext) -> list[ListedFilter]:
-    """Read the connection manager's list: once a unit, as it is the same for all routes."""
+    """Read the connection manager's list: once for all units of the chain."""
     key = ("http_filter",)
-    if key not in context.memo:
+    if key not in context.chain_memo:
         filters = context.hcm.http_filters
         places = elements(manager_place(context.listener.name, context.chain), "http_filters", filters)
-        context.memo[key] = [_read(http_filter, at) for http_filter, at in zip(filters, places, strict=True)]
-    found: list[ListedFilter] = context.memo[key]
+        context.chain_memo[key] = [_read(http_filter, at) for http_filter, at in zip(filters, places, strict=True)]
+    found: list[ListedFilter] = context.chain_memo[key]
     return found
 
 

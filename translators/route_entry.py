@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
 from hashlib import blake2b
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from schemas.records import Severity
 from translators import action, dispatch
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from schemas import xds
     from translators.expr import Expr
     from translators.findings import Findings
-    from translators.match_draft import MatchDraft
     from translators.path_key import PathView
     from translators.route_context import Part, RouteContext
     from translators.where import Where
@@ -33,8 +31,7 @@ _COLLISION_EFFECT = "a header whose name differs by `-` and `_` only satisfies t
 _COLLISION_REMEDY = "drop such headers before the proxy, or match on another header"
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One APISIX route to be.
 
     Attributes:
@@ -53,7 +50,7 @@ class Entry:
     part: Part
     path: PathMatch = ANY_PATH
     methods: tuple[str, ...] = ()
-    conditions: tuple[Expr, ...] = field(default=())
+    conditions: tuple[Expr, ...] = ()
 
     @property
     def is_conditional(self) -> bool:
@@ -86,7 +83,7 @@ def virtual_host_entries(context: RouteContext, view: PathView, at: Where, findi
             entries = _route_entries(route, context, view, place, findings, identity=next(identities))
             groups.append(_conditioned(entries, leaf.condition))
         if leaf.condition != ALWAYS:
-            closing = [replace(one, identity=f"{one.identity}:{leaf.condition}") for one in terminal]
+            closing = [one._replace(identity=f"{one.identity}:{leaf.condition}") for one in terminal]
             groups.append(_conditioned(closing, leaf.condition))
     groups.append(terminal)
     return _hoisted([group for group in groups if group])
@@ -108,7 +105,7 @@ def _conditioned(entries: list[Entry], condition: Expr) -> list[Entry]:
     """Give entries under a further condition."""
     if condition == ALWAYS:
         return entries
-    return [replace(entry, conditions=(condition, *entry.conditions)) for entry in entries]
+    return [entry._replace(conditions=(condition, *entry.conditions)) for entry in entries]
 
 
 def _hoisted(groups: list[list[Entry]]) -> list[Entry]:
@@ -137,7 +134,14 @@ def _route_entries(
 ) -> list[Entry]:
     is_open = dispatch.apply(route, None, at, findings)
     overwrites = context.hcm.use_remote_address.value and not context.hcm.xff_num_trusted_hops
-    match = translate_match(route.match, view, at.field("match"), findings, is_proto_overwritten=bool(overwrites))
+    match = translate_match(
+        route.match,
+        view,
+        at.field("match"),
+        findings,
+        is_proto_overwritten=bool(overwrites),
+        memo=context.chain_memo,
+    )
     if not match.is_possible:
         return []
     parts = action.build_parts(route, context, at, findings)
@@ -145,17 +149,17 @@ def _route_entries(
         # Fail closed: a condition is missing, so the entry matches more than the route. Only denying may do that.
         parts = [part for part in parts if part.is_blocking]
     if match.colliding_headers and (route.HasField("direct_response") or not all(part.is_blocking for part in parts)):
-        _note_collisions(match, parts, findings)
+        _note_collisions(match.collisions(at.field("match")), parts, findings)
     return [
         Entry(identity, route.name, at, part, match.path, match.methods, (*match.conditions, *part.conditions))
         for part in formed(parts, context.connection.local_reply)
     ]
 
 
-def _note_collisions(match: MatchDraft, parts: Sequence[Part], findings: Findings) -> None:
+def _note_collisions(places: Sequence[Where], parts: Sequence[Part], findings: Findings) -> None:
     """Report headers that a client can forge under another name, where access depends on them (section 14.25)."""
     if any(part.is_blocking for part in parts):
-        for place in match.colliding_headers:
+        for place in places:
             findings.report(
                 "RT-HEADER", place, severity=Severity.WARN, effect=_COLLISION_EFFECT, remedy=_COLLISION_REMEDY
             )
@@ -166,7 +170,10 @@ def route_identities(routes: Sequence[xds.Message]) -> list[str]:
 
     A route is known by its name where that is unique, else by its match; equal matches are counted.
     """
-    names = Counter(route.name for route in routes)
+    named = [route.name for route in routes]
+    if all(named) and len(set(named)) == len(named):  # as most control planes name them: nothing to count
+        return [f"name:{name}" for name in named]
+    names = Counter(named)
     seen: Counter[str] = Counter()
     identities = []
     for route in routes:

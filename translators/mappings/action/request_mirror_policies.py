@@ -21,7 +21,7 @@ from translators.mappings.cluster.transport_socket import choose_socket
 from translators.mappings.endpoint.endpoint import read_endpoints
 from translators.mappings.match.runtime_fraction import share_of
 from translators.mappings.transport_socket import unwrap
-from translators.variant import http_protocol_options, speaks_both
+from translators.variant import http_protocol_options, known_options, speaks_both
 from translators.where import Where
 
 if TYPE_CHECKING:
@@ -86,8 +86,8 @@ def _in_force(
     action: xds.Message, cluster_names: Sequence[str], context: RouteContext, at: Where
 ) -> tuple[Sequence[xds.Message], Where]:
     """Give the policies in force and their place: those of the cluster, else of the most specific level with any."""
-    for cluster in map(context.clusters.get, cluster_names):
-        options = http_protocol_options(cluster)
+    for name in cluster_names:
+        options = known_options(name, context)
         if options is not None and options.request_mirror_policies:
             return options.request_mirror_policies, at.field("cluster")
     if action.request_mirror_policies:

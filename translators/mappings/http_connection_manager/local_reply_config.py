@@ -12,7 +12,7 @@ See: mapping.md section 4.6.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -108,7 +108,7 @@ def _formed(part: Part, config: xds.Message) -> list[Part]:
         if condition == ALWAYS:
             return [*found, mapped]
         suffix = ".".join(filter(None, (part.suffix, f"reply{index}")))
-        found.append(replace(mapped, suffix=suffix, conditions=(*part.conditions, condition)))
+        found.append(mapped._replace(suffix=suffix, conditions=(*part.conditions, condition)))
     return [*found, _with_answer(part, _styled(answer, answer.body, config.body_format))]
 
 
@@ -251,4 +251,4 @@ def _with_answer(part: Part, answer: _Answer) -> Part:
         abort = {key: value for key, value in plugins["fault-injection"]["abort"].items() if key != "headers"}
         abort |= {"http_status": answer.status, "body": answer.body} | ({"headers": headers} if headers else {})
         plugins["fault-injection"] = {**plugins["fault-injection"], "abort": abort}
-    return replace(part, fields={**part.fields, "plugins": plugins})
+    return part._replace(fields={**part.fields, "plugins": plugins})
