@@ -44,15 +44,15 @@ LIMITS = {
 """Codes of what APISIX cannot do, with the reason.
 
 Not among them are codes of which a part could be translated: HF-RESTRICT (what it stands for differs
-from filter to filter), HF-META (claims of verified tokens could be looked at), LST-PORT-CLOSED (redirected streams
-could be told apart by a port of nginx each) and TLS-PROVIDER (client certificates for upstreams).
+from filter to filter), HF-META (claims of verified tokens could be looked at) and LST-PORT-CLOSED (redirected streams
+could be told apart by a port of nginx each).
 """
 
 FAULTS = {
     "CFG-INVALID": "Envoy rejects the resource, or serves nothing from it",
     "RA-CLUSTER-UNKNOWN": "the cluster is not part of the case; Envoy answers 503 too",
     "RT-REGEX": "not RE2: Envoy rejects the route",
-    "SEC-KEYPAIR": "the case has a placeholder instead of PEM; Envoy rejects the secret",
+    "SEC-KEYPAIR": "the private key does not fit the certificate; Envoy rejects the secret",
 }
 """Codes of what is wrong with the case itself, so that Envoy could not serve it either."""
 

@@ -3,7 +3,8 @@
 Target: proxy-mirror {host, sample_ratio}, in the plugin_config of what changes often.
 Fidelity: A.
 Differs: one policy, to one host: the service's name where the cluster's tells it (Istio), else the first usable
-    endpoint. The Host header is that of the request, without `-shadow`.
+    endpoint. The Host header is that of the request, without `-shadow`. Copies present no client certificate: a cluster
+    that wants one gets none.
 Diagnostics: RA-MIRROR, TLS-UPSTREAM-UNVERIFIED.
 See: mapping.md sections 5.7.2 and 6.1.4.
 """
@@ -158,6 +159,9 @@ def _scheme(
     scheme = "grpc" if is_grpc else "http"
     if socket.context is None:
         return scheme
+    if socket.context.common_tls_context.tls_certificates:
+        findings.report("RA-MIRROR", at, value="the cluster wants a client certificate, which copies do not present")
+        return ""
     if findings.blocks("TLS-UPSTREAM-UNVERIFIED", at, value=cluster.name, effect=_UNVERIFIED):
         return ""
     return f"{scheme}s"
