@@ -44,8 +44,7 @@ LIMITS = {
 """Codes of what APISIX cannot do, with the reason.
 
 Not among them are codes of which a part could be translated: HF-RESTRICT (what it stands for differs
-from filter to filter), HF-META (claims of verified tokens could be looked at) and LST-PORT-CLOSED (redirected streams
-could be told apart by a port of nginx each).
+from filter to filter) and HF-META (claims of verified tokens could be looked at).
 """
 
 FAULTS = {
