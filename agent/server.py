@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
+from agent.etcd.auth import Auth, Clock
 from agent.etcd.json_codec import Identity
 from agent.follower import DEFAULT_PATIENCE, Follower, Patience
 from agent.metrics import CONTENT_TYPE, Facts, render
@@ -26,6 +27,7 @@ from agent.wire.front import Front, Readiness
 from agent.wire.http1 import HTTPConnection
 from agent.wire.listening_socket import BACKLOG, listen
 from agent.wire.response import Response
+from agent.wire.tls import TLSConnection
 from agent.wire.wheel import SLOTS
 from pipeline.log.contract import BrokenTopicError, LogUnreachableError, NewRecord, WriterFencedError
 from pipeline.version import build_version
@@ -36,7 +38,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from agent.etcd.auth import User
     from agent.store.bundle import Reveal
+    from agent.wire.certificate import TLSContext
     from agent.wire.front import Subscriber
     from pipeline.log.contract import Log, Writer
     from schemas.records import NeighbourStatus, NodeStatus
@@ -45,6 +49,7 @@ LOGGER = logging.getLogger("meshferry.agent")
 MAX_STATUS_AGE_S = 10.0
 MIN_STATUS_AGE_S = 1.0
 BASE_CHECK_S = 1.0
+CERTIFICATE_CHECK_S = 2.0
 BASE_RETRY_S = 30.0
 """After a base could not be written; each attempt leaves a small journal until one succeeds."""
 CLOSE_AT_ONCE = 50
@@ -95,6 +100,8 @@ class AgentOptions:
         removal: what one record may take away.
         max_router_rebuilds_per_s: how often routes may change; 0 as often as they do.
         control_api: http://HOST:PORT of the control API of the APISIX beside it, to be asked what it has; or empty.
+        tls: for new connections; without it the port is plain.
+        users: who may use the API; without any, everybody.
     """
 
     view: str
@@ -116,6 +123,8 @@ class AgentOptions:
     removal: RemovalLimit = UNLIMITED
     max_router_rebuilds_per_s: float = 0.0
     control_api: str = ""
+    tls: TLSContext | None = None
+    users: tuple[User, ...] = ()
 
 
 async def serve(options: AgentOptions, *, started: Callable[[str, int], None]) -> None:
@@ -169,7 +178,8 @@ class _Agent:
         loaded = directory.load(options.reveal)
         ids = Identity(_id_of(options.view), _id_of(f"{options.view} {options.node}"))
         admission = Admission(options.max_new_watches_per_s, time.monotonic)
-        self._front = Front(loaded.store, ids, self._readiness, admission, self._metrics)
+        auth = Auth(options.users, Clock(time.time, time.monotonic))
+        self._front = Front(loaded.store, ids, self._readiness, admission, self._metrics, auth)
         self._replica = Replica(loaded, directory, self._front.publish, options.removal)
         self._replica.open_journal()
         self._has_news = asyncio.Event()
@@ -190,7 +200,7 @@ class _Agent:
             for opened in [passed.dup() for passed in options.sockets] or listen(
                 options.listen_host, options.listen_port
             ):
-                server = await loop.create_server(lambda: HTTPConnection(self._front), sock=opened, backlog=BACKLOG)
+                server = await loop.create_server(self._accept, sock=opened, backlog=BACKLOG)
                 servers.append(server)
             host, port = servers[0].sockets[0].getsockname()[:2]
             started(host, port)
@@ -198,6 +208,8 @@ class _Agent:
                 tasks.create_task(self._follow())
                 tasks.create_task(self._turn_wheel())
                 tasks.create_task(self._keep_base())
+                if options.tls is not None:
+                    tasks.create_task(self._keep_certificate(options.tls))
                 if self._control_api is not None:
                     tasks.create_task(self._ask_apisix(self._control_api))
         finally:
@@ -212,6 +224,15 @@ class _Agent:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._follower.run())
             tasks.create_task(self._tell_status())
+
+    def _accept(self) -> asyncio.Protocol:
+        tls = self._options.tls
+        return HTTPConnection(self._front) if tls is None else TLSConnection(tls, lambda: HTTPConnection(self._front))
+
+    async def _keep_certificate(self, tls: TLSContext) -> None:
+        while True:
+            await asyncio.sleep(CERTIFICATE_CHECK_S)
+            tls.renew()
 
     def _notice(self) -> None:
         if self._follower.is_live:

@@ -6,6 +6,8 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from agent.etcd import errors
+from agent.etcd.auth import Auth, Clock
+from agent.etcd.json_codec import render_header
 from agent.etcd.kv import KV
 from agent.etcd.watch import render_events
 from agent.store.feed import Feed, Lines, WatchSpec
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
 VERSION = b'{"etcdserver":"3.5.0","etcdcluster":"3.5.0"}'
 WATCH_PATHS = frozenset({b"/v3/watch", b"/v3beta/watch"})
+_AUTHENTICATE_PATHS = frozenset({b"/v3/auth/authenticate", b"/v3beta/auth/authenticate"})
+_NO_USERS = Auth((), Clock(lambda: 0.0, lambda: 0.0))
 
 
 class Readiness(NamedTuple):
@@ -62,6 +66,7 @@ class Front:
         readiness: asked by the health routes.
         admission: asked for each new watch.
         metrics: answers `/metrics`; without it there are none.
+        auth: who may name which keys.
 
     Attributes:
         published_lines, published_events: how many there have been.
@@ -75,10 +80,12 @@ class Front:
         readiness: Callable[[], Readiness],
         admission: Admission | None = None,
         metrics: Callable[[], Response] | None = None,
+        auth: Auth = _NO_USERS,
     ) -> None:
         self.published_lines = self.published_events = 0
         self.store = store
         self.admission = admission or Admission(max_delay_s=0.0)
+        self.auth = auth
         self.identity = identity
         self.wheel: Wheel[Subscriber] = Wheel()
         self._readiness = readiness
@@ -90,7 +97,7 @@ class Front:
             "kv/put": kv.put,
             "kv/deleterange": kv.refuse,
             "kv/txn": kv.refuse,
-            "auth/authenticate": _refuse_authentication,
+            "auth/authenticate": self._authenticate,
         }
         self._posts = {f"/{base}/{path}".encode(): call for base in ("v3", "v3beta") for path, call in posts.items()}
         self._gets = {
@@ -101,26 +108,32 @@ class Front:
             **({} if metrics is None else {b"/metrics": metrics}),
         }
 
-    def answer(self, method: bytes, path: bytes, body: bytes) -> Response:
-        """Answer any request but a watch."""
+    def answer(self, method: bytes, path: bytes, body: bytes, token: str = "") -> Response:
+        """Answer any request but a watch; what tells nothing of the keys needs no token."""
         if method == b"OPTIONS":
             return text(200, "")
         if path in self._gets:
             is_allowed = method in {b"GET", b"HEAD"}
             return self._gets[path]() if is_allowed else text(405, "Method Not Allowed\n", b"Allow: GET\r\n")
         if path in self._posts:
-            return self._post(path, body) if method == b"POST" else text(405, "Method Not Allowed\n")
+            return self._post(path, body, token) if method == b"POST" else text(405, "Method Not Allowed\n")
         if path in WATCH_PATHS:
             return text(405, "Method Not Allowed\n")
         if path.startswith((b"/v3/", b"/v3beta/")):
             return text(404, "Not Found\n")
         return text(404, "404 page not found\n")
 
-    def _post(self, path: bytes, body: bytes) -> Response:
+    def _post(self, path: bytes, body: bytes, token: str) -> Response:
         try:
+            if self.auth.is_enabled and path not in _AUTHENTICATE_PATHS:
+                self.auth.authorize(token).check_request(body)
             return Response(200, GRPC_JSON, self._posts[path](body))
         except errors.EtcdError as error:
             return failure(error)
+
+    def _authenticate(self, body: bytes) -> bytes:
+        token = self.auth.authenticate_request(body).encode()
+        return b'{"header":%b,"token":"%b"}' % (render_header(self.identity, self.store.revision), token)
 
     def _health(self) -> Response:
         is_ready, reason = self._readiness()
@@ -170,7 +183,3 @@ class Front:
 
 def _render_chunk(identity: Identity, spec: WatchSpec, changes: Sequence[Change]) -> bytes:
     return chunk(render_events(identity, spec, changes))
-
-
-def _refuse_authentication(_: bytes) -> bytes:
-    raise errors.auth_not_enabled()

@@ -17,3 +17,4 @@ class Request(NamedTuple):
     is_keep_alive: bool
     is_old: bool
     refusal: Response | None = None
+    token: str = ""

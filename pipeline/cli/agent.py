@@ -215,9 +215,14 @@ async def _open(log: Log, stack: AsyncExitStack, opened: asyncio.Event) -> None:
 
 
 def agent_options(settings: Settings, view: str, log: Log) -> AgentOptions:
-    """Compose what the role needs."""
+    """Compose what the role needs.
+
+    Raises:
+        SettingsError: a file with a certificate, a key or a password cannot be used.
+    """
     from agent.server import AgentOptions  # noqa: PLC0415 - loaded by this role only
     from agent.store.removal import RemovalLimit  # noqa: PLC0415 - as above
+    from pipeline.cli.agent_access import read_users, tls_context  # noqa: PLC0415 - as above
     from pipeline.cli.sealing import reveal_with  # noqa: PLC0415 - cryptography is slow to import
 
     host, port = host_port(settings.agent.listen, "agent.listen")
@@ -236,4 +241,6 @@ def agent_options(settings: Settings, view: str, log: Log) -> AgentOptions:
         removal=RemovalLimit(settings.agent.removal.share, settings.agent.removal.minimum),
         max_router_rebuilds_per_s=settings.agent.max_router_rebuilds_per_s,
         control_api=settings.agent.control_api,
+        tls=tls_context(settings.agent.tls) if settings.agent.tls else None,
+        users=read_users(settings.agent),
     )

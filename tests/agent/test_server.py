@@ -119,8 +119,8 @@ async def test_a_client_that_goes_away_frees_its_watch_at_once(client: Client, s
     fronts: list[server_module.Front] = []
     made = server_module.Front
 
-    def remember(*arguments: object) -> server_module.Front:
-        fronts.append(made(*arguments))
+    def remember(*arguments: object, **options: object) -> server_module.Front:
+        fronts.append(made(*arguments, **options))
         return fronts[0]
 
     monkeypatch.setattr(server_module, "Front", remember)
