@@ -179,7 +179,7 @@ class _Agent:
         ids = Identity(_id_of(options.view), _id_of(f"{options.view} {options.node}"))
         admission = Admission(options.max_new_watches_per_s, time.monotonic)
         auth = Auth(options.users, Clock(time.time, time.monotonic))
-        self._front = Front(loaded.store, ids, self._readiness, admission, self._metrics, auth)
+        self._front = Front(loaded.store, ids, self._readiness, admission, self._metrics, auth=auth)
         self._replica = Replica(loaded, directory, self._front.publish, options.removal)
         self._replica.open_journal()
         self._has_news = asyncio.Event()

@@ -234,9 +234,8 @@ class Auth:
         if not token:
             raise errors.user_name_empty()
         now_s = self._clock.monotonic_s()
-        ends_s, grant = self._used.get(token, (now_s, EVERYTHING))
-        if ends_s <= now_s:
-            grant = self._verify(token)
+        used = self._used.get(token)
+        grant = self._verify(token) if used is None or used[0] <= now_s else used[1]
         self._used[token] = (now_s + TOKEN_TTL_S, grant)
         self._used.move_to_end(token)
         if len(self._used) > MAX_TOKENS:

@@ -53,7 +53,7 @@ class TLSContext:
         self._seen = _signature(files)
         self.current = build_context(files)
         self._failure_count = 0
-        self._say_at_s = float("-inf")
+        self._say_at_s: dict[str, float] = {}
 
     def renew(self) -> None:
         """Read the files again if they have changed; what cannot be used leaves everything as it is."""
@@ -69,18 +69,18 @@ class TLSContext:
             LOGGER.info("agent: %s has changed: new connections get it", self._files.certificate)
 
     def note_failure(self, peer: object, reason: str, now_s: float) -> None:
-        """Say why a handshake failed, once a minute and how many did since: anybody can make them fail.
+        """Say why a handshake failed, each reason once a minute: anybody can make them fail.
 
         Args:
             peer: address of the client.
-            reason: in a few words.
+            reason: in a few words, of which there are not many.
             now_s: monotonic.
         """
         self._failure_count += 1
-        if now_s >= self._say_at_s:
+        if now_s >= self._say_at_s.get(reason, now_s):
             address = peer[0] if isinstance(peer, tuple) and peer else "unknown"
-            LOGGER.warning("agent: TLS with %s failed: %s (%d so far)", address, reason, self._failure_count)
-            self._say_at_s = now_s + SAY_EVERY_S
+            LOGGER.warning("agent: TLS with %s failed: %s (%d failed so far)", address, reason, self._failure_count)
+            self._say_at_s[reason] = now_s + SAY_EVERY_S
 
 
 def _signature(files: TLSFiles) -> tuple[object, ...]:

@@ -80,6 +80,7 @@ class Front:
         readiness: Callable[[], Readiness],
         admission: Admission | None = None,
         metrics: Callable[[], Response] | None = None,
+        *,
         auth: Auth = _NO_USERS,
     ) -> None:
         self.published_lines = self.published_events = 0

@@ -125,7 +125,7 @@ async def test_client_certificates(
         assert not await is_served(client, port)
         client.tls = authority.client()
         assert await is_served(client, port) is not is_required
-    assert caplog.text.count("TLS with 127.0.0.1 failed") == 1
+    assert caplog.text.count("TLS with 127.0.0.1 failed") == 1 + is_required
 
 
 async def test_plain_requests_get_a_plain_answer_and_fill_no_log(

@@ -82,13 +82,13 @@ def test_what_cannot_be_used_leaves_the_certificate_from_before(authority: Autho
     assert context.current is not first
 
 
-def test_failures_are_told_once_a_minute(authority: Authority, caplog):
+def test_each_reason_of_failures_is_told_once_a_minute(authority: Authority, caplog):
     context = TLSContext(authority.issue("agent"))
     for now_s in (0.0, 1.0, SAY_EVERY_S - 0.1, SAY_EVERY_S):
         context.note_failure(("192.0.2.1", 5), "no certificate", now_s)
-    context.note_failure(None, "no certificate", SAY_EVERY_S * 3)
+    context.note_failure(None, "other", SAY_EVERY_S)
     assert [record.message for record in caplog.records] == [
-        "agent: TLS with 192.0.2.1 failed: no certificate (1 so far)",
-        "agent: TLS with 192.0.2.1 failed: no certificate (4 so far)",
-        "agent: TLS with unknown failed: no certificate (5 so far)",
+        "agent: TLS with 192.0.2.1 failed: no certificate (1 failed so far)",
+        "agent: TLS with 192.0.2.1 failed: no certificate (4 failed so far)",
+        "agent: TLS with unknown failed: other (5 failed so far)",
     ]

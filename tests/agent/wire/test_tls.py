@@ -256,3 +256,32 @@ async def test_the_rest_is_the_sockets(bed: Bed):
     transport.abort()
     assert transport.is_closing()
     assert bed.transport.is_aborted
+
+
+@given(st.binary(max_size=200), st.lists(st.integers(1, 100), max_size=5))
+@settings(max_examples=200, deadline=None)
+def test_hostile_handshakes_end_or_wait_and_nothing_else(contexts, data: bytes, cuts: list[int]):
+    async def talk() -> None:
+        bed = Bed(*contexts)
+        bed.outgoing.write(b"\x16\x03\x01\x00" + data)
+        bed.carry(cuts)
+        assert not bed.echo.told
+        assert not bed.echo.got
+        assert bed.transport.is_closed or bed.connection.protocol is None
+
+    asyncio.run(talk())
+
+
+@given(st.integers(0, 10_000), st.integers(1, 255))
+@settings(max_examples=60, deadline=None)
+def test_a_record_that_was_changed_on_its_way_reaches_nobody(contexts, place: int, change: int):
+    async def talk() -> None:
+        bed = Bed(*contexts)
+        bed.shake()
+        bed.client.write(b"hello" * 10)
+        sealed = bytearray(bed.outgoing.read())
+        sealed[place % len(sealed)] ^= change
+        bed.connection.data_received(bytes(sealed))
+        assert bed.echo.got == b""
+
+    asyncio.run(talk())
