@@ -46,7 +46,7 @@ from agent.store.watcher import (
 )
 from agent.wire import response
 from agent.wire.front import WATCH_PATHS
-from agent.wire.request import Request
+from agent.wire.request import Request, kept_header
 from agent.wire.response import CONTINUE, HEARTBEAT_CHUNK, STREAM_HEAD, Response, chunk, failure, text, unreadable
 
 if TYPE_CHECKING:
@@ -204,11 +204,9 @@ class HTTPConnection(asyncio.Protocol):
         """Parser: a header. Only the token and Expect matter to us, and how the body is framed."""
         self._count_head(len(name) + len(value))
         name = name.lower()
+        self._framing += kept_header(name, value)
         if name == b"authorization":
             self._token = value.strip().decode("latin-1")
-            self._framing += b"%b: %b\r\n" % (name, value)
-        elif name in {b"content-length", b"transfer-encoding", b"connection"} and b"upgrade" not in value.lower():
-            self._framing += b"%b: %b\r\n" % (name, value)
         elif name == b"expect" and not self._queue and self._watcher is None:
             self._transport.write(CONTINUE)
 
@@ -239,15 +237,9 @@ class HTTPConnection(asyncio.Protocol):
         parser = self._parser
         if parser is None or parser.should_upgrade() or self._transport.is_closing():
             return
-        request = Request(
-            parser.get_method(),
-            self._path,
-            bytes(self._body),
-            parser.should_keep_alive(),
-            parser.get_http_version() == "1.0",
-            token=self._token,
-        )
-        self._enqueue(request)
+        is_keep_alive, is_old = parser.should_keep_alive(), parser.get_http_version() == "1.0"
+        body = bytes(self._body)
+        self._enqueue(Request(parser.get_method(), self._path, body, is_keep_alive, is_old, token=self._token))
         self._body = bytearray()
 
     # Answers
@@ -352,9 +344,8 @@ class HTTPConnection(asyncio.Protocol):
         """Take the complete JSON objects of a watch body and give the rest back.
 
         Raises:
-            EtcdError: what there is can never be a watch request, the token does not allow it, or there is no state
-                yet. The answer has the error's status: etcd's `canceled` line brings APISIX back 2,000 times a second,
-                a status above 300 after 3 s (section 5.3).
+            EtcdError: it can never be a watch request, the token does not allow it, or it cannot be taken yet. It is
+                refused by its status: on etcd's `canceled` line APISIX comes back 2,000 times a second (section 5.3).
         """
         found, rest = split_object(data)
         while found:
