@@ -65,6 +65,7 @@ class Part(NamedTuple):
             that a change does not rebuild the router (mapping.md section 9).
         is_blocking: the part only denies; such a part may stand in for a route whose match had to be widened.
         is_guard: a filter answers; parts of the route itself follow.
+        is_local_reply: Envoy would give its answer as a local reply, which the connection manager forms.
     """
 
     suffix: str = ""
@@ -73,3 +74,4 @@ class Part(NamedTuple):
     volatile: dict[str, Any] = {}  # noqa: RUF012 - never written to
     is_blocking: bool = False
     is_guard: bool = False
+    is_local_reply: bool = True

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from schemas import xds
 from schemas.records import Diagnostic, Severity
 from tests.oracle.apisix_model import REFUSAL
+from tests.oracle.connection_manager import reply_status
 from tests.oracle.nginx_uri import BadRequestError, escaped, normalised
 from tests.oracle.observation import ASPECTS, Difference
 
@@ -41,6 +42,8 @@ def virtual_hosts_of(scene: Scene, port: int) -> list[dict[str, Any]]:
 
 
 HEADERS = frozenset({"request_headers", "response_headers"})
+REFUSED = frozenset({"status", "body", "content_type", "response_headers"})
+"""In what an answer that a plugin gives in its own words may differ."""
 TOKEN_HEADERS = ("authorization", "x-token")
 COVERED: dict[str, frozenset[str]] = {
     "HDR-VALUE": HEADERS | {"host"},
@@ -52,6 +55,7 @@ COVERED: dict[str, frozenset[str]] = {
     "RT-REGEX": frozenset(ASPECTS),
     "RT-DECODED": frozenset(ASPECTS),
     "RT-HEADER": frozenset(ASPECTS),
+    "HCM-LOCALREPLY": REFUSED,
     "HCM-PATH": frozenset(ASPECTS),
     "HF-ORDER": frozenset(ASPECTS),
     "HF-RESTRICT": frozenset(ASPECTS),
@@ -109,6 +113,8 @@ def _covers(one: Diagnostic, aspect: str, header: str) -> bool:
 
 def _is_at(one: Diagnostic, difference: Difference, config_name: str) -> bool:
     if one.type_url == xds.LISTENER:
+        if one.code == "HCM-LOCALREPLY":
+            return one.name == _listener_name(difference) and _keeps_its_words(difference)
         is_path = one.code == "HCM-PATH" and not is_plain(difference.request)
         is_here = ".http_filters[" in one.path and one.name == _listener_name(difference)
         return is_path or (is_here and (one.code not in _OF_THE_REQUEST or _is_of_filter(one, difference)))
@@ -129,6 +135,7 @@ def _listener_name(difference: Difference) -> str:
     raise AssertionError(f"port {difference.request.port}")
 
 
+_REFUSING = (401, 403)
 _OF_THE_REQUEST = frozenset({"AUTH-JWKS", "AUTH-JWT-AUD", "AUTH-JWT-CLAIM", "HF-DUP", "HF-META"})
 """What such a diagnostic of a listener's filter says must show in the request itself."""
 
@@ -137,6 +144,13 @@ def _is_of_filter(one: Diagnostic, difference: Difference) -> bool:
     """Tell whether a filter's diagnostic is about the request: it was blocked for it, or a header is not written."""
     is_blocked = difference.apisix.body == f"blocked: {one.code}" or (one.code == "HF-META" and _denies(difference))
     return is_blocked or one.code == "AUTH-JWT-CLAIM"
+
+
+def _keeps_its_words(difference: Difference) -> bool:
+    """Tell whether a plugin refused in its own words what Envoy refused too, with a status that may be mapped."""
+    hcm = hcm_of(difference.scene, difference.request.port)
+    is_refused = difference.envoy.status in {reply_status(hcm, status) for status in _REFUSING}
+    return difference.apisix.body == REFUSAL and is_refused and not difference.envoy.cluster
 
 
 def _denies(difference: Difference) -> bool:
@@ -246,10 +260,7 @@ LIMITS = (
         "4.7",
         "what a plugin refuses has its own status, words and headers, mutated as answers of the cluster are",
         lambda d, a, _: (
-            d.apisix.body == REFUSAL
-            and d.envoy.status in (401, 403)
-            and not d.envoy.cluster
-            and a in ("status", "body", "content_type", "response_headers")
+            d.apisix.body == REFUSAL and d.envoy.status in _REFUSING and not d.envoy.cluster and a in REFUSED
         ),
     ),
     Limit(

@@ -94,3 +94,21 @@ async def test_json_is_escaped_and_ends_its_line(tmp_path: Path):
 async def test_the_first_mapper_that_takes_an_answer_decides(tmp_path: Path):
     found = await _asked({"mappers": MAPPERS}, tmp_path)
     assert (404, "o $1") in found
+
+
+async def test_a_type_that_nobody_has_set_is_that_of_the_format_even_where_the_body_stays(tmp_path: Path):
+    style = {"text_format": "%LOCAL_REPLY_BODY%", "content_type": "text/x-own"}
+    found = await _asked({"body_format": style}, tmp_path)
+    assert (410, "o $1") in found
+
+
+async def test_headers_of_a_mapper_do_not_keep_the_type_of_the_format_away(tmp_path: Path):
+    mapper = {"filter": _status(200, "GE"), "headers_to_add": [_header("x-was", "%RESPONSE_CODE%")]}
+    style = {"json_format": {"said": "%LOCAL_REPLY_BODY%"}}
+    await _asked({"mappers": [mapper], "body_format": style}, tmp_path)
+
+
+async def test_a_mapper_that_sets_the_type_of_the_answer_is_heeded(tmp_path: Path):
+    mapper = {"filter": _status(200, "GE"), "headers_to_add": [_header("content-type", "text/plain")]}
+    style = {"json_format": {"said": "%LOCAL_REPLY_BODY%"}}
+    await _asked({"mappers": [mapper], "body_format": style}, tmp_path)

@@ -3,9 +3,11 @@
 Target: status, body and headers of every answer that a route of the unit gives itself: refusals of filters, redirects,
 direct responses, 404 of no route.
 Fidelity: A.
-Differs: what nginx answers when an upstream fails or a request is malformed keeps its form; variables in a JSON body
-    are not escaped; header filters see the request as the client sent it; mutations of redirects and direct responses
-    come after the headers of a mapper.
+Differs: what nginx answers when an upstream fails or a request is malformed keeps its form, and so does what plugins
+    refuse in their own words (keys, tokens, limits, external authorization); what closes a route because it cannot be
+    kept as restricted as it was is no local reply of Envoy and is not formed; variables in a JSON body are not
+    escaped; header filters see the request as the client sent it; mutations of redirects and direct responses come
+    after the headers of a mapper.
 Diagnostics: HCM-LOCALREPLY.
 See: mapping.md section 4.6.
 """
@@ -41,8 +43,11 @@ _EQUAL, _AT_LEAST, _AT_MOST, _NOT_EQUAL = 0, 1, 2, 3
 _INLINE = ("inline_string", "inline_bytes")
 _LOWEST_STATUS = 200
 _CONTENT_TYPE = "content-type"
+_DEFAULT_TYPE = ("Content-Type", "text/plain")
+"""What Envoy writes last, where nothing else has set a type."""
 _ELSEWHERE = (
-    "answers to failing upstreams and malformed requests keep the form that nginx gives them; headers of a mapper come "
+    "answers to failing upstreams and malformed requests keep the form that nginx gives them, and refusals of keys, "
+    "tokens, limits and external authorization the status, headers and words of the plugin; headers of a mapper come "
     "before the mutations of the route, not after them"
 )
 _SKIPPED = "answers keep the form that they have without this mapper"
@@ -87,7 +92,7 @@ def formed(parts: Iterable[Part], config: xds.Message | None) -> list[Part]:
     """Give parts whose answers have the form that the connection manager gives to local replies.
 
     Args:
-        parts: APISIX routes of one Envoy route; those that answer nothing stay as they are.
+        parts: APISIX routes of one Envoy route; those that answer nothing, or no local reply, stay as they are.
         config: the LocalReplyConfig; None without one.
     """
     if config is None:
@@ -96,7 +101,7 @@ def formed(parts: Iterable[Part], config: xds.Message | None) -> list[Part]:
 
 
 def _formed(part: Part, config: xds.Message) -> list[Part]:
-    answer = _answer_of(part.fields.get("plugins", {}))
+    answer = _answer_of(part.fields.get("plugins", {})) if part.is_local_reply else None
     if answer is None:
         return [part]
     found: list[Part] = []
@@ -114,7 +119,7 @@ def _formed(part: Part, config: xds.Message) -> list[Part]:
 
 def _mapped(answer: _Answer, mapper: xds.Message, config: xds.Message) -> _Answer:
     """Give the answer behind a mapper: headers first, which see the status as it was, then status, body and format."""
-    headers = dict(answer.headers)
+    headers, is_typed = dict(answer.headers), False
     for option in mapper.headers_to_add:
         name = option.header.key.lower()
         is_known = name in headers and name != _CONTENT_TYPE
@@ -122,12 +127,13 @@ def _mapped(answer: _Answer, mapper: xds.Message, config: xds.Message) -> _Answe
         refused = ADD_IF_ABSENT if is_known else OVERWRITE_IF_EXISTS
         if value and option.append_action != refused:
             headers[name] = "Content-Type" if name == _CONTENT_TYPE else option.header.key, value
+            is_typed = is_typed or name == _CONTENT_TYPE
     status = max(mapper.status_code.value, _LOWEST_STATUS) if mapper.HasField("status_code") else answer.status
     is_given = mapper.body.WhichOneof("specifier") in _INLINE
     given = mapper.body.inline_bytes.decode(errors="replace") or mapper.body.inline_string
     body = escape_text(given) if is_given else answer.body
     style = mapper.body_format_override if mapper.HasField("body_format_override") else config.body_format
-    return _styled(_Answer(status, answer.body, headers), body, style, is_typed=headers != answer.headers)
+    return _styled(_Answer(status, answer.body, headers), body, style, is_typed=is_typed)
 
 
 def _styled(answer: _Answer, body: str, style: xds.Message, *, is_typed: bool = False) -> _Answer:
@@ -137,8 +143,7 @@ def _styled(answer: _Answer, body: str, style: xds.Message, *, is_typed: bool = 
         text = found
         content_type = style.content_type or ("application/json" if style.HasField("json_format") else "text/plain")
     headers = dict(answer.headers)
-    is_custom = is_typed and _CONTENT_TYPE in headers
-    if text and not is_custom and (text != answer.body or _CONTENT_TYPE not in headers):
+    if text and not is_typed and (text != answer.body or headers.get(_CONTENT_TYPE) in (None, _DEFAULT_TYPE)):
         headers[_CONTENT_TYPE] = "Content-Type", content_type
     if not text:
         headers.pop(_CONTENT_TYPE, None)

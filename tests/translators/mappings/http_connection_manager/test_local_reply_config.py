@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.translators.managed import managed
-from translators.block import abort
+from translators.block import abort, denial
 from translators.mappings.http_connection_manager.local_reply_config import formed
 from translators.plugin_phase import answered
 from translators.route_context import Part
@@ -34,6 +34,12 @@ def test_routes_to_upstreams_stay_as_they_are():
     part = Part(fields={"upstream_id": "u"})
     config = managed({"local_reply_config": {"body_format": {"text_format": "x"}}}).draft.local_reply
     assert formed([part], config) == [part]
+
+
+def test_what_closes_a_route_stays_as_it_is():
+    part = denial(503, "HF-CODE")
+    config = {"mappers": [{"filter": _status(503), "status_code": 200}], "body_format": {"text_format": "x"}}
+    assert formed([part], managed({"local_reply_config": config}).draft.local_reply) == [part]
 
 
 @pytest.mark.parametrize(
