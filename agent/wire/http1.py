@@ -171,9 +171,7 @@ class HTTPConnection(asyncio.Protocol):
         self._quiet_beats = 0
         was_in_head = self._is_in_head
         try:
-            parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            self._stay(parser.get_method(), data[upgrade.args[0] :])
+            self._feed(parser, memoryview(data))
         except httptools.HttpParserError:
             self._refuse(self._refusal or unreadable(data))
         if was_in_head and self._is_in_head:
@@ -182,13 +180,21 @@ class HTTPConnection(asyncio.Protocol):
                 self._refuse(text(431, "431 Request Header Fields Too Large"))
         self._answer()
 
-    def _stay(self, method: bytes, rest: bytes) -> None:
-        """Ignore an offer to upgrade: parse the same request again as one without it."""
-        if method == b"CONNECT":
-            self._refuse(text(405, "Method Not Allowed\n"))
-            return
-        self._parser = httptools.HttpRequestParser(self)
-        self.data_received(b"%b %b HTTP/1.1\r\n%b\r\n%b" % (method, self._path, self._framing, rest))
+    def _feed(self, parser: httptools.HttpRequestParser, rest: memoryview) -> None:
+        """Ignore offers to upgrade, however many: each such request is parsed again as one without it."""
+        while rest:
+            try:
+                parser.feed_data(rest)
+            except httptools.HttpParserUpgrade as upgrade:
+                rest, method = rest[upgrade.args[0] :], parser.get_method()
+            else:
+                return
+            if method == b"CONNECT":
+                self._refuse(text(405, "Method Not Allowed\n"))
+                return
+            again = b"%b %b HTTP/1.1\r\n%b\r\n" % (method, self._path, self._framing)
+            self._parser = parser = httptools.HttpRequestParser(self)
+            parser.feed_data(again)
 
     def on_message_begin(self) -> None:
         """Parser: a request begins."""
@@ -335,10 +341,7 @@ class HTTPConnection(asyncio.Protocol):
 
     def _listen_on(self) -> None:
         """Take what else the client says in the body of an open watch; what cannot be read is ignored."""
-        try:
-            self._body = bytearray(self._take_watch_objects(bytes(self._body), ""))
-        except EtcdError:
-            self._body = bytearray()
+        self._body = bytearray(self._take_watch_objects(bytes(self._body), ""))
 
     def _take_watch_objects(self, data: bytes, token: str) -> bytes:
         """Take the complete JSON objects of a watch body and give the rest back.
@@ -347,10 +350,15 @@ class HTTPConnection(asyncio.Protocol):
             EtcdError: it can never be a watch request, the token does not allow it, or it cannot be taken yet. It is
                 refused by its status: on etcd's `canceled` line APISIX comes back 2,000 times a second (section 5.3).
         """
-        found, rest = split_object(data)
-        while found:
-            self._take_watch_object(found, token)
-            found, rest = split_object(rest)
+        try:
+            found, rest = split_object(data)
+            while found:
+                self._take_watch_object(found, token)
+                found, rest = split_object(rest)
+        except EtcdError:
+            if self._watcher is None:
+                raise
+            return b""  # the answer of an open watch has begun
         return rest
 
     def _take_watch_object(self, found: bytes, token: str) -> None:
