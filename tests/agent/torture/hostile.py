@@ -107,13 +107,19 @@ def floods(rng: Random) -> Case:
 def framings(rng: Random) -> Case:
     """Bodies that are framed wrongly, or twice."""
     size = rng.choice((b"-1", b"+1", b"0x10", b"1e3", b"", b"1 1", b"\xff", b"1,2", b"9" * 40, b"18446744073709551617"))
-    broken = rng.choice((b"g\r\n", b"-1\r\n", b"\r\n", b"fffffffffffffffff\r\n", b"2\r\n{}}}\r\n", b"2\n{}\n", b"0x2\r\n{}"))
+    broken = rng.choice(
+        (b"g\r\n", b"-1\r\n", b"\r\n", b"fffffffffffffffff\r\n", b"2\r\n{}}}\r\n", b"2\n{}\n", b"0x2\r\n{}")
+    )
     length = b"Content-Length: 2\r\n"
     return rng.choice(
         (
             one("bad content-length", POST + b"Content-Length: %b\r\n\r\n{}" % size, answered(400)),
             one("two content-lengths", POST + length + b"Content-Length: 3\r\n\r\n{}", answered(400)),
-            one("both framings", POST + length + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", answered(400)),
+            one(
+                "both framings",
+                POST + length + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+                answered(400),
+            ),
             one("unknown coding", POST + b"Transfer-Encoding: gzip\r\n\r\n{}", answered(400)),
             one("chunked twice", POST + b"Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n", documented),
             one("broken chunk", CHUNKED + broken, answered(400)),
@@ -154,7 +160,9 @@ def texts(rng: Random) -> Case:
             b"1" + digits,
         )
     )
-    return one(f"no message for {path}", request("POST", path, body) + GET, either(answered(400, 200), answered(403, 200)))
+    return one(
+        f"no message for {path}", request("POST", path, body) + GET, either(answered(400, 200), answered(403, 200))
+    )
 
 
 def messages(rng: Random) -> Case:
@@ -173,7 +181,17 @@ FIELD_CASES = [
 
 
 def _random_message(rng: Random, depth: int = 3) -> Any:
-    names = ("key", "range_end", "rangeEnd", "limit", "revision", "create_request", "value", "filters", "start_revision")
+    names = (
+        "key",
+        "range_end",
+        "rangeEnd",
+        "limit",
+        "revision",
+        "create_request",
+        "value",
+        "filters",
+        "start_revision",
+    )
     made: dict[str, Callable[[], Any]] = {
         "text": lambda: b64(random_bytes(rng, 30)),
         "number": lambda: rng.choice((rng.randrange(-(2**63), 2**63), rng.random() * 10 ** rng.randrange(30))),
@@ -216,13 +234,28 @@ SEEDS = (
     b"POST /v3/watch HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n" % (len(CREATE), CREATE),
     request("GET", "/readyz", headers="Connection: close\r\n"),
 )
-SPLINTERS = (b"\r\n", b"\n", b"\0", b"\r\n\r\n", b"{", b"}", b'"', b"\\", b"\xff", b": ", b" HTTP/1.1\r\n", b"0\r\n\r\n")
+SPLINTERS = (
+    b"\r\n",
+    b"\n",
+    b"\0",
+    b"\r\n\r\n",
+    b"{",
+    b"}",
+    b'"',
+    b"\\",
+    b"\xff",
+    b": ",
+    b" HTTP/1.1\r\n",
+    b"0\r\n\r\n",
+)
 
 
 def pipelines(rng: Random) -> Case:
     """Many requests in one go: all are answered, in order, before the connection ends."""
     count = rng.randrange(2, 60)
-    upgrade = b"GET /version HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: %b\r\n\r\n" % rng.choice((b"h2c", b"websocket"))
+    upgrade = b"GET /version HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: %b\r\n\r\n" % rng.choice(
+        (b"h2c", b"websocket")
+    )
     burst = 3000 if rng.random() < 0.05 else count
     return rng.choice(
         (
@@ -230,7 +263,11 @@ def pipelines(rng: Random) -> Case:
             one("many offers to upgrade", upgrade * burst, answered(*[200] * burst)),
             one("requests, then garbage", GET * count + b"\0garbage", answered(*[200] * count, 400)),
             one("large answers", RANGE * count, answered(*[200] * count)),
-            one("heads of requests", request("HEAD", "/version") + b"HEAD / HTTP/9\r\n\r\n", answered(200, 400, is_head=True)),
+            one(
+                "heads of requests",
+                request("HEAD", "/version") + b"HEAD / HTTP/9\r\n\r\n",
+                answered(200, 400, is_head=True),
+            ),
         )
     )
 

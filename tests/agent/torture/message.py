@@ -134,6 +134,8 @@ def _is_int64(value: Any) -> bool:
 
 
 def _is_enum(names: tuple[str, ...], value: Any) -> bool:
-    return value in names if isinstance(value, str) and not value.isdigit() else (
-        _is_int64(value) and 0 <= int(value) < len(names)
+    return (
+        value in names
+        if isinstance(value, str) and not value.isdigit()
+        else (_is_int64(value) and 0 <= int(value) < len(names))
     )
