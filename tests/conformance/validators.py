@@ -159,7 +159,7 @@ def check_reliable(recording: Recording, readings: Sequence[Reading]) -> None:
 
 
 def check_resumable(recordings: Sequence[Recording]) -> None:
-    """Compare each watch with what all watches of its range were told in its time: as good as every pair, and linear."""
+    """Compare each watch with what all of its range were told in its time: as good as every pair, and linear."""
     ranges: dict[tuple[bytes, bytes, bool], list[Recording]] = {}
     for recording in recordings:
         ranges.setdefault((recording.key, recording.range_end, recording.is_filtered), []).append(recording)

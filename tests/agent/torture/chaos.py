@@ -15,12 +15,14 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import uvloop
+from rich.console import Console
 
-from tests.agent.torture.follower_client import FOLLOWERS, HTTPFollower
+from tests.agent.torture.follower_client import FOLLOWERS
 from tests.agent.torture.ground import Ground
 from tests.conformance.validators import check_monotone, validate
 from tests.kafka.broker import find_broker
@@ -206,6 +208,9 @@ async def run(folder: Path, seed: int, size: Size, broker: Broker | None = None)
         return await Chaos(ground, seed, size).run()
 
 
+say = partial(Console().print, markup=False, highlight=False, soft_wrap=True)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--log", choices=("kafka", "sqlite"), default="kafka")
@@ -214,7 +219,7 @@ def main() -> int:
         parser.add_argument(f"--{name}", type=int, default=default)
     chosen = parser.parse_args()
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it says again and again that the broker is away
-    print(f"seed {chosen.seed} on {chosen.log}", flush=True)
+    say(f"seed {chosen.seed} on {chosen.log}")
     size = Size(chosen.watchers, chosen.changes, chosen.faults)
     with tempfile.TemporaryDirectory() as folder:
         (workspace := Path(folder) / "kafka").mkdir()
@@ -224,9 +229,9 @@ def main() -> int:
         finally:
             if broker is not None:
                 broker.close()
-    print(f"{size.watchers} watchers, {size.changes} changes, {report.seconds:.0f} s, faults: {dict(report.faults)}")
-    print(f"{report.watches} watches, {report.full_reads} full reads, {report.lines} lines, {report.events} events")
-    print("every copy is what the log says, and the nine guarantees held")
+    say(f"{size.watchers} watchers, {size.changes} changes, {report.seconds:.0f} s, faults: {dict(report.faults)}")
+    say(f"{report.watches} watches, {report.full_reads} full reads, {report.lines} lines, {report.events} events")
+    say("every copy is what the log says, and the nine guarantees held")
     return 0
 
 

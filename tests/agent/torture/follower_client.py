@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from typing import Protocol
+from typing import Any, Protocol
 
 import orjson
 
 from tests.conformance.validators import Reading, Recording
-from tests.conformance.watch_client import PREFIX, PREFIX_END, Client, Watch, b64, close, read_head, request
+from tests.conformance.watch_client import PREFIX, PREFIX_END, Client, Watch, b64, close, range_body, read_head, request
 
 RETRY_S = 0.02
 PLACEHOLDER = b"init_dir"
@@ -61,16 +61,13 @@ class HTTPFollower:
 
     async def _read_all(self) -> None:
         """Read everything, as after a compaction."""
-        client = Client()
-        answer = await client.ask(
-            self._port, "/v3/kv/range", orjson.dumps({"key": b64(PREFIX), "range_end": b64(PREFIX_END)})
-        )
+        answer = await Client().ask(self._port, "/v3/kv/range", range_body(PREFIX, PREFIX_END))
         if answer.status != 200:
             assert answer.status == 503, answer
             return
-        await self._take(client, answer.json)
+        self._take(answer.json)
 
-    async def _take(self, client: Client, found: dict) -> None:
+    def _take(self, found: dict[str, Any]) -> None:
         values = {_bytes(kv["key"]): _bytes(kv["value"]) for kv in found["kvs"]}
         self.values = {key: value for key, value in values.items() if value != PLACEHOLDER}
         self.revision = int(found["header"]["revision"])

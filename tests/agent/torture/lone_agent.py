@@ -15,6 +15,7 @@ from pipeline.log.url import open_log
 from schemas.keys import GENESIS_KEY
 from tests.agent.memory_log import bundle, genesis
 from tests.agent.torture.proc import Usage, usage
+from tests.conformance.fixture import until_ready
 from tests.conformance.running_agent import BUNDLES, STATUS
 from tests.conformance.watch_client import Client
 
@@ -60,8 +61,7 @@ class LoneAgent:
         assert self._process.stdout is not None
         async with asyncio.timeout(DEADLINE_S):
             self.port = int(await self._process.stdout.readline() or 0)
-            while (await Client().ask(self.port, "/readyz", method="GET")).body != b"live\n":
-                await asyncio.sleep(0.02)
+        await until_ready(Client(), self.port)
 
     async def start_again(self) -> None:
         """Start another one after this one was killed."""

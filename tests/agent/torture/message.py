@@ -1,9 +1,10 @@
-"""Every field of the messages, with values of every type; what each answers is worked out beside the agent's own way."""
+"""Every field of the messages, with values of every type; what is answered is worked out beside the agent's way."""
 
 from __future__ import annotations
 
 import base64
 import binascii
+from itertools import product
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
@@ -37,6 +38,11 @@ REFUSED: dict[str, tuple[str, ...]] = {
     "/v3/kv/deleterange": ("key", "range_end", "prev_kv"),
     "/v3/kv/txn": ("compare", "success", "failure"),
 }
+OTHERS = {
+    "/v3/auth/authenticate": ("name", "password"),
+    "/v3/watch": ("create_request", "cancel_request", "progress_request"),
+}
+"""What comes of these depends on more than the field."""
 ENUM_NAMES = {"sort_order": ("NONE", "ASCEND", "DESCEND"), "sort_target": ("KEY", "VERSION", "CREATE", "MOD", "VALUE")}
 FILTERS = ("NOPUT", "NODELETE")
 VALUES: tuple[Any, ...] = (
@@ -68,15 +74,17 @@ def field_cases() -> Iterator[FieldCase]:
             for spelled in dict.fromkeys((name, camel(name))):
                 for value in VALUES:
                     yield _case(path, spelled, value, is_good=is_good(kind, name, value))
+    yield from _other_cases()
+
+
+def _other_cases() -> Iterator[FieldCase]:
+    """Make those of messages that are refused, or not judged field by field."""
     for path, names in REFUSED.items():
-        for name in names:
-            for value in VALUES:
-                yield FieldCase(path, orjson.dumps({name: value}), answered_with(403, 7))
-    for value in VALUES:
-        for field in ("name", "password"):
-            yield FieldCase("/v3/auth/authenticate", orjson.dumps({field: value}), documented)
-        for field in ("create_request", "cancel_request", "progress_request"):
-            yield FieldCase("/v3/watch", orjson.dumps({field: value}), documented)
+        for name, value in product(names, VALUES):
+            yield FieldCase(path, orjson.dumps({name: value}), answered_with(403, 7))
+    for path, names in OTHERS.items():
+        for name, value in product(names, VALUES):
+            yield FieldCase(path, orjson.dumps({name: value}), documented)
 
 
 def _case(path: str, name: str, value: Any, *, is_good: bool) -> FieldCase:

@@ -11,11 +11,13 @@ import asyncio
 import resource
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
 import uvloop
+from rich.console import Console
 
 from tests.agent.torture.lone_agent import VALUE, lone_agent
 from tests.agent.torture.proc import cpu_s
@@ -139,6 +141,9 @@ async def run(folder: Path, watcher_count: int, seconds: float, heartbeat_s: flo
         return Report(watcher_count, seconds, alone, before, after, cpu_share, lost, fewest, due, len(told))
 
 
+say = partial(Console().print, markup=False, highlight=False, soft_wrap=True)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--watchers", type=int, default=10_000)
@@ -148,12 +153,12 @@ def main() -> int:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     with tempfile.TemporaryDirectory() as folder:
         report = uvloop.run(run(Path(folder), chosen.watchers, chosen.seconds))
-    print(f"{report.watcher_count} idle watches for {report.seconds:.0f} s, {report.lost} closed")
-    print(f"alone:  {report.alone}\nbefore: {report.before}\nafter:  {report.after}")
-    print(f"memory per watcher {report.watcher_bytes / 1024:.1f} KiB, idle CPU {report.cpu_share:.2%} of a core")
-    print(f"heartbeats per watch: at least {report.fewest_heartbeats}, {report.due_heartbeats} due")
+    say(f"{report.watcher_count} idle watches for {report.seconds:.0f} s, {report.lost} closed")
+    say(f"alone:  {report.alone}\nbefore: {report.before}\nafter:  {report.after}")
+    say(f"memory per watcher {report.watcher_bytes / 1024:.1f} KiB, idle CPU {report.cpu_share:.2%} of a core")
+    say(f"heartbeats per watch: at least {report.fewest_heartbeats}, {report.due_heartbeats} due")
     wrong = report.verdict()
-    print("\n".join(wrong) if wrong else "nothing was closed and nothing has grown")
+    say("\n".join(wrong) if wrong else "nothing was closed and nothing has grown")
     return 1 if wrong else 0
 
 

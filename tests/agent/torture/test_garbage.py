@@ -11,7 +11,7 @@ from agent.store.bundle import MAX_BUNDLE_BYTES
 from pipeline.log.contract import NewRecord
 from schemas.codec import encode
 from schemas.keys import GENESIS_KEY
-from schemas.records import BundleClass, Bundle, Diagnostic, EtcdObject, Genesis, Severity
+from schemas.records import Bundle, BundleClass, Diagnostic, EtcdObject, Genesis, Severity
 from tests.agent.memory_log import CREATED_MS, bundle
 from tests.agent.torture.lone_agent import VALUE, LoneAgent, lone_agent
 from tests.conformance.watch_client import Client
