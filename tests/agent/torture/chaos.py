@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -38,6 +39,7 @@ MAX_BATCH = 5
 MAX_PAUSE_S = 0.01
 MAX_HANG_S = 1.0
 PATIENT_SHARE = 0.7
+MAX_TOLD_S = 5.0
 WEIGHTS = {"kill the server": 5, "kill the parent": 2, "hang the server": 2, "hand over": 2, "stop the broker": 2}
 
 
@@ -74,6 +76,8 @@ class Chaos:
         self._followers: list[FollowerClient] = [
             FOLLOWERS[number % len(FOLLOWERS)](ground.port, number) for number in range(size.watchers)
         ]
+
+        self._seen = [0] * size.watchers
 
     async def run(self) -> Report:
         """Write, do the faults, and wait until every copy is what the log says.
@@ -123,11 +127,17 @@ class Chaos:
             await self._do(kinds[number] if number < len(kinds) else chosen)
 
     async def _until_told(self) -> None:
-        """Wait until every client was told something since the last fault; the others come while they are not."""
-        before = [len(follower.headers) for follower in self._followers]
-        async with asyncio.timeout(SETTLED_S):
-            while any(len(follower.headers) == count for follower, count in zip(self._followers, before, strict=True)):  # noqa: ASYNC110 - the clients know of no waiting
-                await asyncio.sleep(0.01)
+        """Wait until every client was told something since the last fault, or there was nothing to tell."""
+
+        def is_waiting() -> bool:
+            return any(
+                len(follower.headers) <= count for follower, count in zip(self._followers, self._seen, strict=True)
+            )
+
+        with suppress(TimeoutError):
+            async with asyncio.timeout(MAX_TOLD_S):
+                while is_waiting():  # noqa: ASYNC110 - the clients know of no waiting
+                    await asyncio.sleep(0.01)
 
     async def _do(self, kind: str) -> None:
         ground, faults = self._ground, self._faults
@@ -146,6 +156,7 @@ class Chaos:
                 await asyncio.sleep(faults.random())
                 await asyncio.to_thread(ground.broker.start)
         self._done[kind] += 1
+        self._seen = [len(follower.headers) for follower in self._followers]
         async with self._has_moved:
             self._has_moved.notify_all()
 
