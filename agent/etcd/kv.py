@@ -34,6 +34,8 @@ MAX_REQUEST_BYTES = 3 << 19
 """etcd's --max-request-bytes: 1.5 MiB."""
 MAX_RENDERED_BYTES = 32 << 20
 """Rendered answers that are kept, beside the newest one."""
+MAX_RENDERED_COUNT = 256
+"""How many they are at most: an answer costs more than its bytes, and APISIX asks for a few dozen ranges."""
 _RANGE_FIELDS = {
     "key": read_bytes,
     "range_end": read_bytes,
@@ -86,7 +88,9 @@ class KV:
         if answer is None:
             answer = self._rendered[body] = self._render(parse_range(body))
             self._rendered_bytes += len(body) + len(answer)
-            while self._rendered_bytes > MAX_RENDERED_BYTES and len(self._rendered) > 1:
+            while len(self._rendered) > 1 and (
+                self._rendered_bytes > MAX_RENDERED_BYTES or len(self._rendered) > MAX_RENDERED_COUNT
+            ):
                 old_body, old_answer = self._rendered.popitem(last=False)
                 self._rendered_bytes -= len(old_body) + len(old_answer)
         return answer

@@ -70,6 +70,12 @@ def test_the_rendered_ranges_are_bounded(kv: KV, monkeypatch: pytest.MonkeyPatch
     assert kv._rendered_bytes == sum(len(body) + len(answer) for body, answer in kv._rendered.items()) <= 500
 
 
+def test_the_rendered_ranges_are_few(kv: KV):
+    for number in range(2 * kv_module.MAX_RENDERED_COUNT):
+        ask(kv, key=b64(b"/x%d" % number))
+    assert len(kv._rendered) == kv_module.MAX_RENDERED_COUNT
+
+
 def test_every_field_of_a_range_request():
     body = orjson.dumps(
         {
