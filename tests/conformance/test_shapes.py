@@ -423,6 +423,18 @@ async def test_a_watch_without_a_request_is_refused_where_etcd_hangs(agent: Serv
             await read_head(reader)
 
 
+async def test_an_empty_value_is_left_out_by_etcd_and_never_served_by_the_agent(
+    agent: ServedAgent, real: ServedEtcd, shop: Shop
+):
+    """Rule 12: APISIX would take it as a delete."""
+    await real.put({"/routes/2": b""})
+    found = await real.ask(RANGE, {"key": b64(b"/apisix/routes/2")})
+    assert list(found.json["kvs"][0]) == ["key", "create_revision", "mod_revision", "version"]
+    await shop.put("http/2", {"/routes/2": b""})
+    await agent.put({"/routes/3": b"{}"})
+    assert shape(await agent.ask(RANGE, {"key": b64(b"/apisix/routes/2")})) == NO_STATE_CHANGED
+
+
 async def test_metrics_are_text_in_the_same_format(agent: ServedAgent, real: ServedEtcd):
     ours, theirs = [await served.client.ask(served.port, "/metrics", method="GET") for served in (agent, real)]
     assert ours.status == theirs.status == 200

@@ -114,6 +114,21 @@ async def test_the_state_of_another_prefix_is_neither_served_nor_pushed_out(agen
     await until_ready(client, agent.port)
 
 
+async def test_a_handover_to_another_prefix_on_the_same_state_leaves_the_old_one_as_it_is(
+    agent: SupervisedAgent, client: Client
+):
+    await agent.start()
+    await agent.says(SERVES)
+    await until_ready(client, agent.port)
+    watch = await client.watch(agent.port)
+    agent.write_settings(prefix="/other")
+    agent.process.send_signal(signal.SIGHUP)
+    await agent.says("choose another directory (agent.state)")
+    await agent.route("2")
+    assert len(await watch.events(1)) == 1
+    assert await agent.stop() == 0
+
+
 async def test_a_socket_that_cannot_be_used_is_1(agent: SupervisedAgent):
     with closing(socket.socket()) as deaf:
         await activate(agent, deaf)
