@@ -38,11 +38,12 @@ _MASKS = (
     (re.compile(r'"(peerURLs|clientURLs)":\[[^\]]*\]'), r'"\1":["*"]'),
     (re.compile(r'"token":"[^"]+"'), '"token":"*"'),
     (re.compile(r"\d+\.\d+\.\d+"), "X.Y.Z"),
+    (re.compile(r"\(\d+ vs\. \d+\)"), "(X vs. Y)"),
 )
 
 
 def masked(data: bytes) -> str:
-    """Give a text without what differs between any two servers: ids, revisions, versions, tokens, a second of a TTL."""
+    """Give a text without what differs between any two servers, such as ids, revisions, versions and tokens."""
     text = data.decode()
     for pattern, put_instead in _MASKS:
         text = pattern.sub(put_instead, text)
