@@ -112,7 +112,7 @@ class Front:
     def answer(self, method: bytes, path: bytes, body: bytes, token: str = "") -> Response:
         """Answer any request but a watch; what tells nothing of the keys needs no token."""
         if method == b"OPTIONS":
-            return text(200, "")
+            return Response(200, b"", b"")
         if path in self._gets:
             is_allowed = method in {b"GET", b"HEAD"}
             return self._gets[path]() if is_allowed else text(405, "Method Not Allowed\n", b"Allow: GET\r\n")
