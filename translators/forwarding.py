@@ -185,9 +185,7 @@ class Forwarding:
         constants: dict[str, str],
         draft: RouteDraft | None = None,
     ) -> dict[str, Any]:
-        internal_names = self._context.route_config.internal_only_headers
-        internal = Step(removed=tuple(name.lower() for name in internal_names)) if internal_names else Step()
-        request = [internal, *filters.request, *self._level_steps(weighted, "request", constants)]
+        request = [*filters.request, *self._level_steps(weighted, "request", constants)]
         response = [*self._level_steps(weighted, "response", constants), *filters.response_steps()]
         draft = draft or self._draft
         is_alone = not (draft.uri or draft.regex_uri or draft.host)

@@ -9,7 +9,7 @@ Differs: see jwt_provider.py, jwks.py and jwt_requirement.py for what is verifie
     providers name one issuer with different keys, one refuses all tokens. claim_to_headers and forward_payload_header
     are removed from requests and not written; routes that match on such a header after clear_route_cache are refused.
     Where RBAC asks whether there is a subject, tokens without one are refused, if that can be told.
-Diagnostics: AUTH-JWKS, AUTH-JWT-AUD, AUTH-JWT-CLAIM, HF-DUP, HF-RESTRICT, RT-HEADER, RT-REGEX.
+Diagnostics: AUTH-JWKS, AUTH-JWT-AUD, AUTH-JWT-CLAIM, HF-DUP, HF-ORDER, HF-RESTRICT, HF-UNTRANSLATED, RT-HEADER, RT-REGEX.
 See: mapping.md section 4.7.
 """
 
@@ -116,6 +116,10 @@ class _Check:
             tokens = self._read(requirement)
         except ProviderError as error:
             self._block(error.code, self._at.field(error.field), condition, value=str(error), remedy=error.remedy)
+            return
+        if self._draft.reads_mutated(condition):
+            # Conditions of plugins see the request as the client sent it, too.
+            self._block("HF-ORDER", self._at.field("rules"), ALWAYS)
             return
         plugins = self._plugins(tokens, condition, requirement)
         if not self._draft.plugins.keys().isdisjoint(plugins):
