@@ -69,7 +69,7 @@ def asked_by(holder: xds.Message) -> frozenset[str]:
 
 
 def asked_instead(level: xds.Message) -> frozenset[str]:
-    """Give the clusters of the authorization services that a RouteConfiguration, VirtualHost, Route, … has of its own."""
+    """Give the clusters of the authorization services that a RouteConfiguration, VirtualHost, Route has of its own."""
     return frozenset().union(*(asked_by(config) for config in level.typed_per_filter_config.values()))
 
 

@@ -62,9 +62,7 @@ def has_effective(context: RouteContext) -> bool:
     return len(_idle(context)) < len(listed_filters(context))
 
 
-def _without_internal(
-    context: RouteContext, draft: FilterDraft, at: Where, findings: Findings
-) -> frozenset[str]:
+def _without_internal(context: RouteContext, draft: FilterDraft, at: Where, findings: Findings) -> frozenset[str]:
     """Take the headers from requests that only internal clients may send; give the variables that no filter sees."""
     names = context.route_config.internal_only_headers
     if not names:

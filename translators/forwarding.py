@@ -9,7 +9,6 @@ from translators import dispatch
 from translators.block import UNAVAILABLE, UNSET_STATUS, abort, answer_part, denial
 from translators.filters import run_filters
 from translators.header_order import close_reordered
-from translators.header_step import Step
 from translators.headers import fold
 from translators.level import level_place, level_steps, mutated_headers
 from translators.local_reply import reply_plugins
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
     from translators.filter_draft import FilterDraft
     from translators.findings import Findings
     from translators.format_string import Side
+    from translators.header_step import Step
     from translators.mappings.action.weighted_clusters import Share
     from translators.route_context import RouteContext
     from translators.where import Where

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from translators.expr import ALWAYS, NEVER, all_of, assume_absent, conjuncts, variables
+from translators.expr import ALWAYS, NEVER, all_of, assume_absent, variables
 from translators.header_order import header_variable
 
 if TYPE_CHECKING:
@@ -35,30 +35,35 @@ def has_internal_clients(context: RouteContext) -> bool:
     return bool(config.cidr_ranges or config.unix_sockets)
 
 
-def settle_match(draft: MatchDraft, context: RouteContext, at: Where, findings: Findings) -> None:
+def settle_match(draft: MatchDraft, context: RouteContext, at: Where, findings: Findings) -> MatchDraft:
     """Write a match as if the headers were not there; leave the route out where some clients may send them.
 
     Args:
-        draft: the match.
+        draft: the match, which other virtual hosts may have in common.
         context: what surrounds the route.
         at: where the match stands.
         findings: receives RT-HEADER.
+
+    Returns:
+        The match as it is, or another one.
     """
     internal = internal_variables(context)
     read = internal.intersection(name for condition in draft.conditions for name in variables(condition))
     if not read:
-        return
+        return draft
+    settled = replace(draft, conditions=[])
     if has_internal_clients(context):
         said = ", ".join(sorted(name.removeprefix("http_") for name in read))
-        draft.widen("RT-HEADER", at.field("headers"), findings, value=said, effect=_UNKNOWN_PEER, remedy=_REMEDY)
-        return
-    conditions, draft.conditions = draft.conditions, []
-    for condition in conditions:
-        draft.require(assume_absent(condition, internal))
+        settled.conditions.extend(draft.conditions)
+        settled.widen("RT-HEADER", at.field("headers"), findings, value=said, effect=_UNKNOWN_PEER, remedy=_REMEDY)
+        return settled
+    for condition in draft.conditions:
+        settled.require(assume_absent(condition, internal))
+    return settled
 
 
 def settle_filter(draft: FilterDraft, known: int, removed: frozenset[str]) -> None:
-    """Write what a filter has contributed as if headers were not there.
+    """Write when a filter answers as if headers were not there; plugins behind the removal see them no more anyway.
 
     Args:
         draft: the filters so far.
@@ -75,12 +80,3 @@ def settle_filter(draft: FilterDraft, known: int, removed: frozenset[str]) -> No
         if required != NEVER:
             settled.append(replace(guard, conditions=(required,)))
     draft.guards[known:] = settled
-    for name, conf in list(draft.plugins.items()):
-        when = all_of(conf.get("_meta", {}).get("filter", ()))
-        if removed.isdisjoint(variables(when)):
-            continue
-        required = assume_absent(when, removed)
-        if required == NEVER:
-            del draft.plugins[name]
-        else:
-            draft.plugins[name] = {**conf, "_meta": {**conf["_meta"], "filter": conjuncts((required,))}}

@@ -11,11 +11,8 @@ from translators import action, dispatch
 from translators.block import UNAVAILABLE, denial
 from translators.element import elements
 from translators.expr import ALWAYS
-<<<<<<< HEAD
-from translators.mappings.http_connection_manager.local_reply_config import formed
-=======
 from translators.internal_header import settle_match
->>>>>>> 660af0c (Headers of internal clients alone choose no route and pass no filter: Envoy takes them away before either)
+from translators.mappings.http_connection_manager.local_reply_config import formed
 from translators.mappings.match.matcher_tree import InexpressibleMatcherError, Leaf, leaves_of
 from translators.match import translate_match
 from translators.path_key import ANY_PATH, PathMatch
@@ -138,7 +135,6 @@ def _route_entries(
 ) -> list[Entry]:
     is_open = dispatch.apply(route, None, at, findings)
     overwrites = context.hcm.use_remote_address.value and not context.hcm.xff_num_trusted_hops
-<<<<<<< HEAD
     match = translate_match(
         route.match,
         view,
@@ -147,11 +143,8 @@ def _route_entries(
         is_proto_overwritten=bool(overwrites),
         memo=context.chain_memo,
     )
-=======
-    match = translate_match(route.match, view, at.field("match"), findings, is_proto_overwritten=bool(overwrites))
     if context.route_config.internal_only_headers:
-        settle_match(match, context, at.field("match"), findings)
->>>>>>> 660af0c (Headers of internal clients alone choose no route and pass no filter: Envoy takes them away before either)
+        match = settle_match(match, context, at.field("match"), findings)
     if not match.is_possible:
         return []
     parts = action.build_parts(route, context, at, findings)
