@@ -45,3 +45,16 @@ async def test_filters_do_not_see_it(tmp_path: Path):
     async with both(routed(http_filters=filters), ("one", "two"), tmp_path) as side:
         assert (await side.assert_alike("/")).status == 403
         assert (await side.assert_alike("/", x_internal="y")).status == 403
+
+
+async def test_virtual_hosts_have_the_rest_of_a_match_in_common(tmp_path: Path):
+    route = {"name": "x-other", "string_match": {"exact": "y"}}
+    routing = routed()
+    first = routing["route_config"]["virtual_hosts"][0]
+    second = {**first, "name": "w", "domains": ["b.com"]}
+    second["routes"] = [{"match": {"prefix": "/", "headers": [route]}, "route": {"cluster": "two"}}, *first["routes"]]
+    routing["route_config"]["virtual_hosts"].append(second)
+    async with both(routing, ("one", "two"), tmp_path) as side:
+        assert (await side.assert_alike("/", "b.com", x_internal="y")).cluster == "one"
+        assert (await side.assert_alike("/", "b.com", x_other="y")).cluster == "two"
+        assert (await side.assert_alike("/", x_other="y")).cluster == "one"
