@@ -5,7 +5,7 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import TYPE_CHECKING, NamedTuple
 
-from producers.reference import References, of_network_filters, secrets_of
+from producers.reference import References, asked_by, of_network_filters, secrets_of
 from producers.route_table import TableKey, distinct
 from producers.traversal import body_of, copy_only, copy_without, find, rewrite
 from schemas import xds
@@ -48,6 +48,8 @@ class HTTPFacts(NamedTuple):
     """The RouteConfiguration inside the HttpConnectionManager."""
     scoped: ScopedFacts | None = None
     """The scopes, when the route configuration is chosen per request."""
+    asked: frozenset[str] = frozenset()
+    """The clusters of the authorization services that its filters ask."""
 
 
 class ChainFacts(NamedTuple):
@@ -136,7 +138,8 @@ def _http(listener: xds.Message, frame: xds.Message, chain_id: str, chain: xds.M
         return None
     table, inline = _table(listener.name, chain_id, hcm)
     scoped = _scoped(hcm.scoped_routes) if hcm.WhichOneof("route_specifier") == "scoped_routes" else None
-    return HTTPFacts(body_of(_reduced_listener(listener, frame, index)), table, inline, scoped)
+    asked = frozenset().union(*map(asked_by, hcm.http_filters))
+    return HTTPFacts(body_of(_reduced_listener(listener, frame, index)), table, inline, scoped, asked)
 
 
 def _scoped(routes: xds.Message) -> ScopedFacts:

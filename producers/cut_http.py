@@ -47,14 +47,20 @@ def cut_route_configuration(table: RouteTable, chosen: Iterable[VirtualHostFacts
 
 
 def cut_references(
-    chosen: Iterable[VirtualHostFacts], clusters: dict[str, ClusterFacts], image: Image
+    chosen: Iterable[VirtualHostFacts], asked: Iterable[str], clusters: dict[str, ClusterFacts], image: Image
 ) -> list[Resource]:
     """Give the clusters that virtual hosts name and that are known, and an endpoint of each that gets copies.
 
     Where requests name the cluster, all go along; of too many, a stub without a name instead.
+
+    Args:
+        chosen: the virtual hosts.
+        asked: clusters that the filters in front of them name.
+        clusters: all known clusters.
+        image: the image.
     """
     references = [facts.references for facts in chosen]
-    named = {name for found in references for name in found.clusters}
+    named = {name for found in references for name in found.clusters}.union(asked)
     stubs: list[Resource] = []
     if ANY_CLUSTER in named:
         candidates = nameable(clusters)

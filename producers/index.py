@@ -50,6 +50,7 @@ class Index:
         self._mirrors: Relation[str, str] = Relation()
         self._context_secrets: Relation[Scope, str] = Relation()
         self._ports: Relation[str, int] = Relation()
+        self._asked: Relation[Scope, str] = Relation()
         self._replays: dict[str, Callable[[str], set[UnitName]]] = {
             xds.SECRET: self._replay_secret,
             xds.CLUSTER: self._replay_cluster,
@@ -156,6 +157,7 @@ class Index:
         if (before.reference_body if before else None) != (after.reference_body if after else None):
             for user in self.cluster_use.users(name) | self.cluster_use.users(ANY_CLUSTER):
                 dirty |= self.routes.units_of_user(user)
+            dirty = dirty.union(*map(self.routes.units_of, self._asked.owners(name)))
         if (before is None) != (after is None) and self.cluster_use.distinct(ANY_CLUSTER):
             # One more or less decides whether the clusters are few enough for a route each.
             dirty.add(UnitName(UnitKind.CLUSTER, (ANY_CLUSTER,)))
@@ -219,6 +221,7 @@ class Index:
         old = self.sources.pop(scope, None)
         if new is not None:
             self.sources[scope] = new
+        self._asked.replace(scope, new.asked if new else set())
         dirty: set[UnitName] = set()
         if old is not None and old.inline is not None and (not new or new.table != old.table):
             dirty |= self.routes.replace_table(old.table, None)

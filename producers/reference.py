@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 COMMON_TLS_CONTEXT = "envoy.extensions.transport_sockets.tls.v3.CommonTlsContext"
 ROUTE = "envoy.config.route.v3.Route"
+AUTHORIZATION_SERVICE: Final = "envoy.extensions.filters.http.ext_authz.v3.HttpService"
+"""What says which cluster is asked: that it speaks TLS stands in the cluster alone."""
 SDS_SECRET_CONFIG = "envoy.extensions.transport_sockets.tls.v3.SdsSecretConfig"  # noqa: S105 - a type's name
 TCP_PROXY = xds.TCP_PROXY.rpartition("/")[2]
 L4_USE_FIELDS = (
@@ -45,7 +47,7 @@ class Use(NamedTuple):
 
 
 class References(NamedTuple):
-    """The clusters a message names, and the uses it makes of them; a mirrored cluster is named but not used.
+    """The clusters a message names, and the uses it makes of them; one that is mirrored to or asked is not used.
 
     ANY_CLUSTER is among them where requests name the cluster.
     """
@@ -61,20 +63,36 @@ def mirrors_of(holder: xds.Message) -> frozenset[str]:
     return frozenset(policy.cluster for policy in holder.request_mirror_policies if policy.cluster)
 
 
-def of_virtual_host(virtual_host: xds.Message, mirrors: frozenset[str] = frozenset()) -> References:
+def asked_by(holder: xds.Message) -> frozenset[str]:
+    """Give the clusters of the authorization services that the filters below an HttpConnectionManager, or any, name."""
+    return frozenset(one.server_uri.cluster for one in find(holder, AUTHORIZATION_SERVICE) if one.server_uri.cluster)
+
+
+def asked_instead(level: xds.Message) -> frozenset[str]:
+    """Give the clusters of the authorization services that a RouteConfiguration, VirtualHost, Route has of its own."""
+    return frozenset().union(*(asked_by(config) for config in level.typed_per_filter_config.values()))
+
+
+def of_virtual_host(
+    virtual_host: xds.Message, mirrors: frozenset[str] = frozenset(), asked: frozenset[str] = frozenset()
+) -> References:
     """Collect what the routes of a VirtualHost refer to, those in a matcher tree included.
 
     Args:
         virtual_host: the VirtualHost.
         mirrors: what the RouteConfiguration around it mirrors to.
+        asked: the clusters of the authorization services that it has of its own.
     """
     mirrors |= mirrors_of(virtual_host)
+    asked |= asked_instead(virtual_host)
     uses: set[Use] = set()
     for route in _routes(virtual_host):
+        asked |= asked_instead(route)
         if route.WhichOneof("action") == "route":
             mirrors |= mirrors_of(route.route)
+            asked = asked.union(*map(asked_instead, route.route.weighted_clusters.clusters))
             uses.update(_uses(route.route, virtual_host))
-    clusters = mirrors.union(use.cluster for use in uses)
+    clusters = mirrors.union(asked, (use.cluster for use in uses))
     return References(clusters, frozenset(uses), mirrors)
 
 

@@ -25,6 +25,8 @@ class RouteSource(NamedTuple):
     """The RouteConfiguration, when no resource of its own holds it."""
     scope_body: bytes = b""
     """The ScopedRouteConfiguration without routes; empty for a chain without scopes and for requests of no scope."""
+    asked: frozenset[str] = frozenset()
+    """The clusters of the authorization services that the chain's filters ask."""
 
 
 def read_sources(
@@ -41,7 +43,8 @@ def read_sources(
     if facts.scoped is None:
         if facts.table is None:
             return {}
-        return {Scope(listener, chain): RouteSource(facts.listener_body, facts.table, facts.inline)}
+        source = RouteSource(facts.listener_body, facts.table, facts.inline, asked=facts.asked)
+        return {Scope(listener, chain): source}
     scopes = known if facts.scoped.inline is None else facts.scoped.inline
     sources = {Scope(listener, chain, name): read_scope(listener, chain, facts, scopes[name]) for name in scopes}
     return {**sources, Scope(listener, chain): _no_scope(listener, chain, facts, facts.scoped.name)}
@@ -51,13 +54,14 @@ def read_scope(listener: str, chain: str, facts: HTTPFacts, scope: xds.Message) 
     """Give the source of one scope of a chain."""
     body = body_of(copy_without(scope, "route_configuration"))
     if not scope.HasField("route_configuration"):
-        return RouteSource(facts.listener_body, TableKey(scope.route_configuration_name), None, body)
+        return RouteSource(facts.listener_body, TableKey(scope.route_configuration_name), None, body, facts.asked)
     inline = copy_without(scope.route_configuration)
     inline.name = inline.name or f"{listener}/{chain}/{scope.name}"
-    return RouteSource(facts.listener_body, TableKey(inline.name, listener, f"{chain}/{scope.name}"), inline, body)
+    key = TableKey(inline.name, listener, f"{chain}/{scope.name}")
+    return RouteSource(facts.listener_body, key, inline, body, facts.asked)
 
 
 def _no_scope(listener: str, chain: str, facts: HTTPFacts, name: str) -> RouteSource:
     """Give the source of the requests that no scope takes: a RouteConfiguration without routes."""
     inline = xds.message_class(xds.ROUTE_CONFIGURATION)(name=name or f"{listener}/{chain}")
-    return RouteSource(facts.listener_body, TableKey(inline.name, listener, chain), inline)
+    return RouteSource(facts.listener_body, TableKey(inline.name, listener, chain), inline, asked=facts.asked)

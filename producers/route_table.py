@@ -5,7 +5,7 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import TYPE_CHECKING, NamedTuple
 
-from producers.reference import References, mirrors_of, of_virtual_host
+from producers.reference import References, asked_instead, mirrors_of, of_virtual_host
 from producers.traversal import body_of, copy_without
 
 if TYPE_CHECKING:
@@ -47,14 +47,15 @@ def read_table(message: xds.Message, before: RouteTable | None) -> RouteTable:
     """Take a canonical RouteConfiguration apart; what is known of an equal virtual host is taken over."""
     known = {} if before is None else {facts.digest: facts for facts in before.virtual_hosts.values()}
     virtual_hosts: dict[str, VirtualHostFacts] = {}
-    mirrors = mirrors_of(message)
-    key = "\n".join(sorted(mirrors)).encode()
+    mirrors, asked = mirrors_of(message), asked_instead(message)
+    key = "\n".join((*sorted(mirrors), "", *sorted(asked))).encode()
     for place, virtual_host in enumerate(message.virtual_hosts):
         digest = blake2b(body_of(virtual_host) + key, digest_size=16).digest()
         if (facts := known.get(digest)) is not None:
             facts = facts._replace(place=place)
         else:
-            facts = _read_virtual_host(place, digest, virtual_host, mirrors)
+            references = of_virtual_host(virtual_host, mirrors, asked)
+            facts = _read_virtual_host(place, digest, virtual_host, references)
         virtual_hosts[distinct(virtual_host.name, virtual_hosts)] = facts
     return RouteTable(message, body_of(copy_without(message, "virtual_hosts")), virtual_hosts)
 
@@ -83,10 +84,9 @@ def distinct(name: str, taken: dict[str, VirtualHostFacts] | set[str]) -> str:
 
 
 def _read_virtual_host(
-    place: int, digest: bytes, virtual_host: xds.Message, mirrors: frozenset[str]
+    place: int, digest: bytes, virtual_host: xds.Message, references: References
 ) -> VirtualHostFacts:
     any_host = [is_any_host(domain) for domain in virtual_host.domains]
-    references = of_virtual_host(virtual_host, mirrors)
     return VirtualHostFacts(place, digest, references, not all(any_host), any(any_host))
 
 

@@ -160,6 +160,23 @@ def bound(expr: Expr, unknown: AbstractSet[str], *, is_upper: bool) -> Expr:
     return ALWAYS if is_upper else NEVER
 
 
+def assume_absent(expr: Expr, missing: AbstractSet[str]) -> Expr:
+    """Give what an expression comes to when some variables do not exist.
+
+    Args:
+        expr: the expression.
+        missing: names of the variables.
+    """
+    if expr[0] in ("AND", "OR"):
+        members = [assume_absent(member, missing) for member in expr[1:]]
+        return all_of(members) if expr[0] == "AND" else any_of(members)
+    if expr[0] in _NEGATED_LOGIC:
+        return negate(assume_absent(negate(expr), missing))
+    if expr[0] not in missing:
+        return expr
+    return ALWAYS if expr[1] in ("!", "~=") else NEVER
+
+
 def variables(expr: Expr) -> Iterator[str]:
     """Give the variables that an expression looks at."""
     if expr[0] not in _NEGATED_LOGIC:

@@ -9,7 +9,9 @@ from translators import dispatch
 from translators.diagnostics import DiagnosticClass
 from translators.filter_draft import FilterDraft, Guard
 from translators.header_order import settle
+from translators.header_step import Step
 from translators.http_filter import effective_filters, listed_filters
+from translators.internal_header import has_internal_clients, internal_variables, settle_filter
 from translators.mappings.http_connection_manager import tracing
 from translators.registry import Diagnosed, Handled, Ignored, find
 
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from translators.where import Where
 
 _SERVED = "requests are served without the filter"
+_TAKEN_FROM_ALL = "the headers of internal_only_headers are taken from requests of internal clients too"
+_TAKEN_REMEDY = "send what internal clients have to say in another header"
 
 
 def run_filters(
@@ -40,11 +44,14 @@ def run_filters(
         weighted: the weighted cluster entry that was drawn, if it has filters of its own.
     """
     draft = _begun(context, route, at, findings)
+    internal = _without_internal(context, draft, at, findings)
     if not has_effective(context):
         return draft
     for http_filter in effective_filters(context, route, weighted, at, _idle(context)):
-        known, mutated = len(draft.guards), draft.mutated()
+        known, mutated = len(draft.guards), draft.mutated() - internal
         _run(http_filter, draft, findings)
+        if internal:
+            settle_filter(draft, known, internal)
         if mutated and len(draft.guards) > known:
             settle(draft, known, mutated, http_filter.at, findings)
     return draft
@@ -53,6 +60,18 @@ def run_filters(
 def has_effective(context: RouteContext) -> bool:
     """Tell whether the connection manager lists any filter that may contribute to a route."""
     return len(_idle(context)) < len(listed_filters(context))
+
+
+def _without_internal(context: RouteContext, draft: FilterDraft, at: Where, findings: Findings) -> frozenset[str]:
+    """Take the headers from requests that only internal clients may send; give the variables that no filter sees."""
+    names = context.route_config.internal_only_headers
+    if not names:
+        return frozenset()
+    draft.request.insert(0, Step(removed=tuple(name.lower() for name in names)))
+    if not has_internal_clients(context):
+        return internal_variables(context)
+    findings.report("HCM-XFF", at, value=", ".join(names), effect=_TAKEN_FROM_ALL, remedy=_TAKEN_REMEDY)
+    return frozenset()
 
 
 def _idle(context: RouteContext) -> frozenset[int]:

@@ -9,7 +9,6 @@ from translators import dispatch
 from translators.block import UNAVAILABLE, UNSET_STATUS, abort, answer_part, denial
 from translators.filters import run_filters
 from translators.header_order import close_reordered
-from translators.header_step import Step
 from translators.headers import fold
 from translators.level import level_place, level_steps, mutated_headers
 from translators.local_reply import reply_plugins
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
     from translators.filter_draft import FilterDraft
     from translators.findings import Findings
     from translators.format_string import Side
+    from translators.header_step import Step
     from translators.mappings.action.weighted_clusters import Share
     from translators.route_context import RouteContext
     from translators.where import Where
@@ -185,9 +185,7 @@ class Forwarding:
         constants: dict[str, str],
         draft: RouteDraft | None = None,
     ) -> dict[str, Any]:
-        internal_names = self._context.route_config.internal_only_headers
-        internal = Step(removed=tuple(name.lower() for name in internal_names)) if internal_names else Step()
-        request = [internal, *filters.request, *self._level_steps(weighted, "request", constants)]
+        request = [*filters.request, *self._level_steps(weighted, "request", constants)]
         response = [*self._level_steps(weighted, "response", constants), *filters.response_steps()]
         draft = draft or self._draft
         is_alone = not (draft.uri or draft.regex_uri or draft.host)

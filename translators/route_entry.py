@@ -11,6 +11,7 @@ from translators import action, dispatch
 from translators.block import UNAVAILABLE, denial
 from translators.element import elements
 from translators.expr import ALWAYS
+from translators.internal_header import settle_match
 from translators.mappings.http_connection_manager.local_reply_config import formed
 from translators.mappings.match.matcher_tree import InexpressibleMatcherError, Leaf, leaves_of
 from translators.match import translate_match
@@ -142,6 +143,8 @@ def _route_entries(
         is_proto_overwritten=bool(overwrites),
         memo=context.chain_memo,
     )
+    if context.route_config.internal_only_headers:
+        match = settle_match(match, context, at.field("match"), findings)
     if not match.is_possible:
         return []
     parts = action.build_parts(route, context, at, findings)

@@ -269,3 +269,63 @@ def test_too_many_clusters_do_not_go_along():
     scene.say(removal(xds.CLUSTER, "more"))
     assert len(named_in(scene)) == MAX_NAMEABLE
     assert len([r for r in scene.units["cluster/c1"].resources if r.role == "use"]) == 1
+
+
+EXT_AUTHZ = "type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3."
+
+
+def service(cluster_name: str) -> dict:
+    return {"server_uri": {"uri": "http://authz/", "cluster": cluster_name, "timeout": "1s"}}
+
+
+def asking(cluster_name: str) -> dict:
+    """The http_filters of a chain that asks an authorization service."""
+    config = {"@type": f"{EXT_AUTHZ}ExtAuthz", "http_service": service(cluster_name)}
+    return {"http_filters": [{"name": "ext_authz", "typed_config": config}]}
+
+
+def asking_instead(cluster_name: str) -> dict:
+    """The typed_per_filter_config of a level that asks another authorization service."""
+    settings = {"http_service": service(cluster_name)}
+    config = {"@type": f"{EXT_AUTHZ}ExtAuthzPerRoute", "check_settings": settings}
+    return {"typed_per_filter_config": {"ext_authz": config}}
+
+
+def test_the_cluster_of_an_authorization_service_goes_along_with_every_virtual_host_of_the_chain():
+    routes = {"rds": {"route_config_name": "r", "config_source": {"ads": {}}}}
+    scene = scene_of(
+        virtual_host("h", ["a"], route("a")),
+        virtual_host("i", ["i"], route("a")),
+        chains=(hcm(**routes, **asking("authz")) | {"name": "c"},),
+    )
+    scene.say(cluster("a"))
+    assert named_in(scene) == ["a"]
+    assert {"http/l/c/r/h", "http/l/c/r/i"} <= set(scene.say(cluster("authz")))
+    assert named_in(scene) == named_in(scene, "http/l/c/r/i") == ["a", "authz"]
+    assert scene.bodies("cluster/authz", "use", xds.ROUTE_ACTION) == {}
+    scene.say(listener("l", hcm(**routes, **asking("other")) | {"name": "c"}))
+    assert named_in(scene) == ["a"]
+    assert scene.say(removal(xds.CLUSTER, "authz")) == ["-cluster/authz"]
+
+
+def test_the_cluster_of_an_authorization_service_of_a_route_goes_along_with_its_virtual_host():
+    entry = {"name": "a", "weight": 1, **asking_instead("of-entry")}
+    weighted = {"match": {"prefix": "/"}, "route": {"weighted_clusters": {"clusters": [entry]}}}
+    denying = {"match": {"prefix": "/d"}, "direct_response": {"status": 403}, **asking_instead("of-answer")}
+    host = virtual_host("h", ["a"], denying, weighted, route("a") | asking_instead("of-route"), **asking_instead("vh"))
+    scene = scene_of(host, virtual_host("i", ["i"], route("a")))
+    scene.say(*map(cluster, ["a", "of-entry", "of-answer", "of-route", "vh"]))
+    assert named_in(scene) == ["a", "of-answer", "of-entry", "of-route", "vh"]
+    assert named_in(scene, "http/l/c/r/i") == ["a"]
+    assert scene.say(cluster("vh", type="STATIC")) == ["cluster/vh", "http/l/c/r/h"]
+
+
+def test_the_cluster_of_an_authorization_service_of_a_route_configuration_goes_along_with_all_of_it():
+    host = virtual_host("h", ["a"], route("a"))
+    scene = Scene()
+    scene.say(listener("l", CHAIN), route_configuration("r", host), cluster("a"), cluster("authz"))
+    assert named_in(scene) == ["a"]
+    scene.say(route_configuration("r", host, **asking_instead("authz")))
+    assert named_in(scene) == ["a", "authz"]
+    scene.say(route_configuration("r", host))
+    assert named_in(scene) == ["a"]

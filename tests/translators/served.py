@@ -68,6 +68,7 @@ def served(
     config: dict[str, Any],
     *,
     routes: list[dict[str, Any]] | None = None,
+    before: list[dict[str, Any]] | None = None,
     more: list[dict[str, Any]] | None = None,
     policy: dict[str, str] | None = None,
 ) -> Served:
@@ -77,6 +78,7 @@ def served(
         type_name: of the filter, as in `packed`.
         config: of the filter.
         routes: of the only virtual host; one to the backend unless given.
+        before: filters in front of it.
         more: filters behind it.
         policy: overrides by code.
     """
@@ -84,7 +86,7 @@ def served(
     hcm = {
         "@type": HCM,
         "stat_prefix": "web",
-        "http_filters": [http_filter(type_name, config), *(more or []), router],
+        "http_filters": [*(before or []), http_filter(type_name, config), *(more or []), router],
         "route_config": {
             "name": "routes",
             "virtual_hosts": [{"name": "shop", "domains": ["*"], "routes": routes or [TO_BACKEND]}],

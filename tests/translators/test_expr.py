@@ -143,3 +143,13 @@ def test_bounds_hold_whatever_the_unknown_is(expression, known, unknown):
     assert "a" not in {*expr.variables(upper), *expr.variables(lower)}
     request = Request("h", "/", variables={**known, **unknown})
     assert holds(lower, request) <= holds(expression, request) <= holds(upper, request)
+
+
+@given(EXPRESSIONS, st.sampled_from(({}, {"b": "1"}, {"b": "2"})))
+def test_what_an_expression_comes_to_when_a_variable_is_not_there(expression, known):
+    assumed = expr.assume_absent(expression, {"a"})
+    assert "a" not in expr.variables(assumed)
+    for others in UNKNOWN:
+        assert holds(assumed, Request("h", "/", variables={**known, **others})) == holds(
+            expression, Request("h", "/", variables=known)
+        )

@@ -84,6 +84,7 @@ ROWS: tuple[Row, ...] = (
             "AUTH-JWT-AUD",
             "AUTH-JWT-CLAIM",
             "HF-DUP",
+            "HF-ORDER",
             "HF-RESTRICT",
             "HF-UNTRANSLATED",
             "RT-HEADER",

@@ -24,7 +24,8 @@ def _tokens() -> list[str]:
     bad += [rsa_signer(1).token({"iss": "rsa", **_GOOD}), ec.token({"iss": "rsa", **_GOOD})]
     bad += [rsa.token({"iss": "other", **_GOOD}), rsa.token(dict(_GOOD)), unsigned({"iss": "rsa", **_GOOD})]
     bad += [rsa.token({"iss": "rsa", **_GOOD}, alg=alg) for alg in ("HS256", "none", "ES256", "RS512")]
-    return [*good * 5, *audiences, *bad, "garbage", "a.b.c"]
+    named = [_ISSUERS[name].token({"iss": name, **_GOOD}, kid=kid) for name in _ISSUERS for kid in ("k", "other", "")]
+    return [*good * 5, *named, *audiences, *bad, "garbage", "a.b.c"]
 
 
 _VALUES = tuple(f"Bearer {token}" for token in _tokens())
@@ -32,7 +33,8 @@ _ODD = ("Basic YTpi", "bearer x", _VALUES[0].lower(), f"Basic x, {_VALUES[0]}", 
 
 
 def _provider(draw: Random, name: str, common: dict[str, Any]) -> dict[str, Any]:
-    keys = {"inline_string": _ISSUERS[name].key_set()}
+    key_id = {"kid": "k"} if draw.random() < 0.4 else {}
+    keys = {"inline_string": _ISSUERS[name].key_set(**key_id)}
     provider: dict[str, Any] = {"issuer": name, "local_jwks": keys, **common}
     if name == "rsa" and draw.random() < 0.3:
         provider["audiences"] = draw.choice((["shop"], ["http://shop", "other"]))

@@ -3,7 +3,7 @@
 Target: a PEM public key and the one algorithm that its tokens may be signed with.
 Fidelity: A.
 Differs: a key without `alg` verifies the usual algorithm of its type only (RS256, ES256 .., EdDSA), where Envoy takes
-    every algorithm of the type; the `kid` of a token is not compared, only whether the key verifies its signature.
+    every algorithm of the type.
 Diagnostics: AUTH-JWKS.
 See: mapping.md section 4.7.
 """
@@ -43,10 +43,12 @@ class VerificationKey(NamedTuple):
     Attributes:
         pem: SubjectPublicKeyInfo.
         algorithm: as in the header of tokens.
+        key_id: tokens that name another one are not verified; empty where Envoy does not look at it.
     """
 
     pem: str
     algorithm: str
+    key_id: str = ""
 
 
 @lru_cache(maxsize=256)
@@ -66,6 +68,7 @@ def read_key(text: str) -> VerificationKey:
     except _UNREADABLE:
         raise KeySetError("the key set is not JSON with `keys`") from None
     if not isinstance(keys, list) or len(keys) != 1:
+        # Consumers are found by one claim of the payload, so an issuer has one key; kid stands in the header.
         count = len(keys) if isinstance(keys, list) else 0
         raise KeySetError(f"{count} keys; APISIX verifies the tokens of an issuer with one")
     try:
@@ -95,7 +98,8 @@ def _read(key: dict[str, Any]) -> VerificationKey:
     if algorithm not in allowed:
         raise KeySetError(f"a key for {str(algorithm)[:16]}, which its kind does not have")
     pem = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
-    return VerificationKey(pem, algorithm)
+    key_id = key.get("kid", "")
+    return VerificationKey(pem, algorithm, key_id if isinstance(key_id, str) else "")
 
 
 def _bytes(text: str) -> bytes:

@@ -9,7 +9,7 @@ Differs: see jwt_provider.py, jwks.py and jwt_requirement.py for what is verifie
     providers name one issuer with different keys, one refuses all tokens. claim_to_headers and forward_payload_header
     are removed from requests and not written; routes that match on such a header after clear_route_cache are refused.
     Where RBAC asks whether there is a subject, tokens without one are refused, if that can be told.
-Diagnostics: AUTH-JWKS, AUTH-JWT-AUD, AUTH-JWT-CLAIM, HF-DUP, HF-RESTRICT, RT-HEADER, RT-REGEX.
+Diagnostics: AUTH-JWKS, AUTH-JWT-AUD, AUTH-JWT-CLAIM, HF-DUP, HF-ORDER, HF-RESTRICT, RT-HEADER, RT-REGEX.
 See: mapping.md section 4.7.
 """
 
@@ -17,10 +17,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from schemas.records import Severity
 from translators.block import FORBIDDEN, abort, denial
 from translators.consumer import ADDED_HEADERS, recognising
 from translators.expr import ALWAYS, NEVER, all_of, conjuncts, negate
 from translators.header_step import Step
+from translators.mappings.http_filter.jwt_key_id import can_be_compared
 from translators.mappings.http_filter.jwt_provider import Provider, read_provider
 from translators.mappings.http_filter.jwt_requirement import LENIENT, OPEN, requirements
 from translators.mappings.http_filter.jwt_source import ProviderError
@@ -46,6 +48,9 @@ _REALM = {
     "WWW-Authenticate": 'Bearer realm="${scheme}://${http_host}${real_request_uri}"',
 }
 _INVALID = {**_REALM, "WWW-Authenticate": _REALM["WWW-Authenticate"] + ', error="invalid_token"'}
+_FOREIGN = "Jwks doesn't have key to match kid or alg from Jwt"
+_COMPARED_EFFECT = "a token that names another key passes if the key of the provider has signed it"
+_COMPARED_REMEDY = "give the key a shorter `kid` of ASCII characters"
 _WRITTEN_EFFECT = "the header is removed from requests and not written"
 _LENIENT_EFFECT = "nobody looks at tokens that nobody is refused for: they stay in the request"
 
@@ -117,11 +122,15 @@ class _Check:
         except ProviderError as error:
             self._block(error.code, self._at.field(error.field), condition, value=str(error), remedy=error.remedy)
             return
+        if self._draft.reads_mutated(condition):
+            # Conditions of plugins see the request as the client sent it, too.
+            self._block("HF-ORDER", self._at.field("rules"), ALWAYS)
+            return
         plugins = self._plugins(tokens, condition, requirement)
         if not self._draft.plugins.keys().isdisjoint(plugins):
             self._block("HF-DUP", self._at, condition)
             return
-        self._answer(tokens.providers[0], condition, requirement)
+        self._answer(tokens, condition, requirement)
         for place, (name, conf) in enumerate(reversed(plugins.items())):
             self._draft.add_plugin(name, conf, self._filter.index, place)
         for one in tokens.providers:
@@ -186,15 +195,31 @@ class _Check:
             plugins = {"openid-connect": {**first.claims_plugin(), **meta}, **plugins}
         return plugins
 
-    def _answer(self, provider: Provider, condition: Expr, requirement: Requirement) -> None:
-        """Refuse what no plugin has to look at."""
-        config, sources = self._filter.config, provider.sources
+    def _answer(self, tokens: _Tokens, condition: Expr, requirement: Requirement) -> None:
+        """Refuse what no plugin has to look at, or none looks at."""
+        config, sources = self._filter.config, tokens.providers[0].sources
         is_stripped = config is not None and config.strip_failure_response
         if not requirement.allows_missing:
             missing = abort(_UNAUTHORIZED, "" if is_stripped else "Jwt is missing", {} if is_stripped else _REALM)
             self._draft.answer(self._filter.name, missing, (condition, negate(sources.has_token())))
         refused = abort(_UNAUTHORIZED, "" if is_stripped else "Jwt verification fails", {} if is_stripped else _INVALID)
         self._draft.answer(self._filter.name, refused, (condition, sources.is_refused()))
+        self._refuse_foreign_keys(tokens, condition, is_stripped=bool(is_stripped))
+
+    def _refuse_foreign_keys(self, tokens: _Tokens, condition: Expr, *, is_stripped: bool) -> None:
+        """Refuse tokens that name a key of nobody's, though a known one has signed them."""
+        key_ids = tuple(sorted({one.key.key_id for one in tokens.providers}))
+        if "" in key_ids:
+            return
+        if not all(map(can_be_compared, key_ids)):
+            place = self._at.field("providers")
+            self._findings.report(
+                "AUTH-JWKS", place, severity=Severity.WARN, effect=_COMPARED_EFFECT, remedy=_COMPARED_REMEDY
+            )
+            return
+        foreign = tokens.providers[0].sources.names_another_key(key_ids)
+        answer = abort(_UNAUTHORIZED, "" if is_stripped else _FOREIGN, {} if is_stripped else _INVALID)
+        self._draft.answer(self._filter.name, answer, (condition, foreign))
 
     def _note(self, tokens: _Tokens, condition: Expr, requirement: Requirement) -> None:
         """Tell filters behind when a token is known to be verified."""

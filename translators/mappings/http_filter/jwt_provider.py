@@ -5,8 +5,8 @@ Fidelity: A.
 Differs: APISIX verifies tokens of an issuer with one key and one algorithm, taken from one header, parameter or cookie.
     jwt-auth checks the signature, `exp` and `nbf` (a second more strictly; `exp` 0 has expired), not the audience;
     openid-connect checks the issuer, audience and presence of `exp`, but no `nbf`, and takes RS256 and RS512 from
-    `Authorization: Bearer` only: where an audience is wanted, both run. Neither compares the `kid` of a token. APISIX
-    3.18 applies claim_schema to bearer tokens; of older ones this is not known.
+    `Authorization: Bearer` only: where an audience is wanted, both run. APISIX 3.18 applies claim_schema
+    to bearer tokens; of older ones this is not known. A `kid` is compared by a guard (jwt_key_id.py).
 Diagnostics: AUTH-JWKS, AUTH-JWT-AUD, HF-RESTRICT.
 See: mapping.md sections 4.7 and 6.6.
 """

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from translators.expr import all_of, any_of, contains, matches, present
 from translators.ids import hash80
+from translators.mappings.http_filter.jwt_key_id import names_another_key
 
 if TYPE_CHECKING:
     from schemas import xds
@@ -84,6 +85,13 @@ class Sources(NamedTuple):
         if self.header and not self.prefix:
             refused.append(matches(_header_variable(self.header), r"\A[Bb]earer "))
         return any_of(refused)
+
+    def names_another_key(self, key_ids: tuple[str, ...]) -> Expr:
+        """Hold when a token names a key that is none of these."""
+        variables = [_header_variable(self.header)] if self.header else []
+        variables += [f"arg_{self.parameter}"] if self.parameter else []
+        variables += [f"cookie_{self.cookie}"] if self.cookie else []
+        return any_of(names_another_key(variable, key_ids) for variable in variables)
 
     def plugin(self) -> dict[str, Any]:
         """Give the configuration of jwt-auth."""

@@ -19,7 +19,7 @@ RSA = json.loads(rsa_signer().key_set())["keys"][0]
 def test_a_public_key_is_the_signers(signer: Signer):
     found = read_key(signer.key_set(kid="k", use="sig"))
     pem = signer.key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    assert found == (pem.decode(), signer.algorithm)
+    assert found == (pem.decode(), signer.algorithm, "k")
 
 
 @pytest.mark.parametrize("algorithm", ["RS256", "RS512", "PS384"])

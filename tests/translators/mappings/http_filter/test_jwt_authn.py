@@ -366,3 +366,39 @@ def test_what_is_not_known_is_refused():
     other = packed("example.Unknown") | {"@type": "type.googleapis.com/xds.type.v3.TypedStruct"}
     routes = [{**TO_BACKEND, "typed_per_filter_config": {"guard": other}}]
     assert guarded(levels={"routes": routes}).ask(headers=bearer(RSA.token(GOOD))).body == "blocked: HF-RESTRICT"
+
+
+def named(kid: str, **fields: Any) -> Served:
+    return guarded(local_jwks={"inline_string": RSA.key_set(kid=kid)}, **fields)
+
+
+@pytest.mark.parametrize(("head", "status"), [({}, 200), ({"kid": "k"}, 200), ({"kid": "other"}, 401)])
+@pytest.mark.parametrize("fields", [{}, {"audiences": ["shop"]}, {"from_cookies": ["t"]}])
+def test_a_token_that_names_another_key_is_refused(head: dict[str, Any], status: int, fields: dict[str, Any]):
+    token = RSA.token({**GOOD, "aud": "shop"}, **head)
+    headers = {"cookie": f"t={token}"} if "from_cookies" in fields else bearer(token)
+    found = named("k", **fields)
+    assert found.ask(headers=headers).status == status
+    assert found.codes == []
+
+
+def test_a_key_without_a_name_verifies_tokens_that_name_one():
+    assert guarded().ask(headers=bearer(RSA.token(GOOD, kid="k"))).status == 200
+
+
+def test_a_key_that_tokens_cannot_be_asked_for_is_told():
+    found = named("\u00e9")
+    assert found.ask(headers=bearer(RSA.token(GOOD, kid="other"))).status == 200
+    assert found.codes == ["AUTH-JWKS"]
+
+
+def test_a_rule_by_a_header_that_an_earlier_filter_mutates_closes_the_route():
+    mutation = {"mutations": {"request_mutations": [{"append": {"header": {"key": "x-a", "value": "v"}}}]}}
+    rules = [
+        {"match": {"prefix": "/", "headers": [{"name": "x-a", "present_match": True}]}},
+        {"match": EVERYTHING, "requires": {"provider_name": "p"}},
+    ]
+    filters = [http_filter(".header_mutation.v3.HeaderMutation", mutation)]
+    found = served(JWT, {"providers": {"p": provider()}, "rules": rules}, before=filters)
+    assert found.ask(headers=bearer(RSA.token(GOOD))).status == 403
+    assert "HF-ORDER" in found.codes
