@@ -18,7 +18,7 @@ from agent.state_directory import StateDirectory
 from agent.status import build_status
 from agent.store.bundle import identity
 from agent.wire.front import Front, Readiness
-from agent.wire.http1 import HTTPConnection
+from agent.wire.opening import Opening
 from agent.wire.wheel import SLOTS
 from pipeline.log.contract import BrokenTopicError, LogUnreachableError, NewRecord, WriterFencedError
 from pipeline.version import build_version
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agent.store.bundle import Reveal
-    from agent.wire.front import Subscriber
+    from agent.wire.front import Connection
     from pipeline.log.contract import Log, Writer
 
 LOGGER = logging.getLogger("meshferry.agent")
@@ -110,7 +110,7 @@ class _Agent:
         self._options = options
         loaded = directory.load(options.reveal)
         ids = Identity(_id_of(options.view), _id_of(f"{options.view} {options.node}"))
-        self._front = Front(loaded.store, ids, self._readiness)
+        self._front = Front(loaded.store, ids, self._readiness, options.node)
         self._replica = Replica(loaded, directory, self._front.publish)
         self._replica.open_journal()
         self._has_news = asyncio.Event()
@@ -122,7 +122,7 @@ class _Agent:
         options, loop = self._options, asyncio.get_running_loop()
         try:
             server = await loop.create_server(
-                lambda: HTTPConnection(self._front), options.listen_host, options.listen_port, backlog=BACKLOG
+                lambda: Opening(self._front), options.listen_host, options.listen_port, backlog=BACKLOG
             )
         except OSError as error:
             where = f"{options.listen_host}:{options.listen_port}"
@@ -214,7 +214,7 @@ class _Agent:
         return NewRecord(options.node, encode(status))
 
     async def _close_connections(self) -> None:
-        members: tuple[Subscriber, ...] = self._front.wheel.members()
+        members: tuple[Connection, ...] = self._front.wheel.members()
         for first in range(0, len(members), CLOSE_AT_ONCE):
             for member in members[first : first + CLOSE_AT_ONCE]:
                 member.abort()

@@ -44,6 +44,7 @@ from agent.store.watcher import (
     WriteResumed,
 )
 from agent.wire import response
+from agent.wire.address import own_url
 from agent.wire.front import WATCH_PATHS
 from agent.wire.response import CONTINUE, HEARTBEAT_CHUNK, STREAM_HEAD, Response, chunk, failure, text
 
@@ -281,14 +282,17 @@ class HTTPConnection(asyncio.Protocol):
         elif request.path in WATCH_PATHS and request.method == b"POST":
             self._open_watch(request)
         else:
-            self._send(request, self._front.answer(request.method, request.path, request.body))
+            self._send(request, self._front.answer(request.method, request.path, request.body, self._url))
+
+    def _url(self) -> str:
+        return own_url(self._transport)
 
     def _send(self, request: Request, answer: Response) -> None:
         head = response.head(answer, is_keep_alive=request.is_keep_alive, is_old=request.is_old)
         if request.method == b"HEAD":
             self._transport.write(head)
         else:
-            self._transport.writelines((head, answer.body))
+            self._transport.writelines((head, response.body_of(answer, is_old=request.is_old)))
         if not request.is_keep_alive:
             self._transport.close()
 
