@@ -28,7 +28,8 @@ check: .venv/dev.stamp ## linters, types, import contracts, generated files
 torture: .venv/dev.stamp ## kill -9 everything at random, SEEDS=N times
 	MESHFERRY_TORTURE_SEEDS=$(SEEDS) $(BIN)/python -m pytest tests/e2e/test_torture.py
 
-fidelity: .venv/dev.stamp ## compare the translation of SEEDS=N random configurations per level with the real Envoy
+fidelity: SEEDS = 5000
+fidelity: .venv/dev.stamp ## compare SEEDS=N random configurations, spread over four levels, with the real Envoy
 	$(BIN)/python -m tests.oracle.fidelity_run $(SEEDS)
 
 golden: .venv/dev.stamp ## rewrite the wanted half of every golden case; read the diff
@@ -41,6 +42,7 @@ corpus: .venv/dev.stamp ## translate and replay every configuration in CORPUS=DI
 bench: .venv/dev.stamp ## every figure beside its budget and its peer
 	$(BIN)/python -m bench.latency
 	$(BIN)/python -m bench.etcd
+	$(BIN)/python -m bench.handover
 	$(BIN)/python -m bench.ingest
 	$(BIN)/python -m bench.translate
 

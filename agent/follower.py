@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
+from agent.pace import RouterPace
 from agent.store.store import GenesisChangedError, MissingGenesisError
 from pipeline.backoff import Backoff
 from pipeline.log.contract import BrokenTopicError, LogUnreachableError, OffsetBelowStartError
@@ -29,6 +30,9 @@ BACKOFF_CAP_S = 10.0
 MAX_TURN_RECORDS = 256
 """Records replayed in one turn of the loop, so that other connections get theirs."""
 
+MAX_JOINED_RECORDS = 10_000
+"""Where waiting for the router's pace ends whatever it says: what waits is held in memory."""
+
 
 @asynccontextmanager
 async def _closing(batches: AsyncIterator[Sequence[Record]]) -> AsyncIterator[AsyncIterator[Sequence[Record]]]:
@@ -38,6 +42,11 @@ async def _closing(batches: AsyncIterator[Sequence[Record]]) -> AsyncIterator[As
     finally:
         if isinstance(batches, AsyncGenerator):
             await batches.aclose()
+
+
+async def _next(batches: AsyncIterator[Sequence[Record]]) -> Sequence[Record]:
+    """Make a coroutine of `anext`, which is none, so that a task can wait for it."""
+    return await anext(batches)
 
 
 class Patience(NamedTuple):
@@ -62,6 +71,7 @@ class Follower:
         replica: written to.
         changed: called when `is_live` may have changed.
         patience: see there.
+        pace: how often routes may change.
 
     Attributes:
         is_live: whether the log answers and everything it has was read.
@@ -75,6 +85,8 @@ class Follower:
         replica: Replica,
         changed: Callable[[], None],
         patience: Patience = DEFAULT_PATIENCE,
+        *,
+        pace: RouterPace | None = None,
     ) -> None:
         self.is_live = False
         self.target_offset = -1
@@ -83,6 +95,7 @@ class Follower:
         self._replica = replica
         self._changed = changed
         self._patience = patience
+        self._pace = pace or RouterPace(0, replica.store.prefix)
         self._backoff = Backoff(BACKOFF_BASE_S, BACKOFF_CAP_S, random.random)
         self._reason = ""
         self._must_read_all = bool(replica.store.image.rejected)
@@ -131,9 +144,33 @@ class Follower:
         self._backoff.reset()
         self._reason = ""
         self._set_live(is_live=True)
-        async with _closing(self._log.follow(self._topic, next_offset)) as batches:
-            async for batch in batches:
+        async with (
+            _closing(self._log.follow(self._topic, next_offset)) as batches,
+            _closing(self._paced(batches)) as paced,
+        ):
+            async for batch in paced:
                 await self._replay(batch)
+
+    async def _paced(self, batches: AsyncIterator[Sequence[Record]]) -> AsyncGenerator[Sequence[Record]]:
+        """Give batches as they come; while the router must not be built again what comes is joined."""
+        loop = asyncio.get_running_loop()
+        coming: asyncio.Task[Sequence[Record]] | None = None
+        try:
+            while True:
+                coming = coming or asyncio.ensure_future(_next(batches))
+                joined = list(await coming)
+                coming = None
+                while (wait_s := self._pace.wait_s(loop.time())) and len(joined) < MAX_JOINED_RECORDS:
+                    coming = coming or asyncio.ensure_future(_next(batches))
+                    await asyncio.wait({coming}, timeout=wait_s)
+                    if coming.done():
+                        joined += coming.result()
+                        coming = None
+                yield joined
+        finally:
+            if coming is not None:
+                coming.cancel()
+                await asyncio.wait({coming})
 
     async def _wait_for_first(self, start: int) -> None:
         """Wait until the topic has a record at all; what was served before is served on (law 7)."""
@@ -190,7 +227,8 @@ class Follower:
         records = iter(batch)
         while turn := list(islice(records, MAX_TURN_RECORDS)):
             self.target_offset = max(self.target_offset, turn[-1].offset)
-            self._replica.replay((record.offset, record.key, record.value) for record in turn)
+            changes = self._replica.replay((record.offset, record.key, record.value) for record in turn)
+            self._pace.count(changes, asyncio.get_running_loop().time())
             self._changed()
             if len(turn) == MAX_TURN_RECORDS:
                 await asyncio.sleep(0)

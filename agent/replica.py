@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from agent.snapshot import Replayed, SnapshotBegun, SnapshotFinished, encode_base, encode_steps, take_step
+from agent.store.removal import UNLIMITED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from agent.snapshot import Step
     from agent.state_directory import Loaded, StateDirectory
     from agent.store.delta import Change
+    from agent.store.removal import RemovalLimit
 
 LOGGER = logging.getLogger("meshferry.agent")
 MIN_JOURNAL_BYTES = 4 << 20
@@ -26,10 +28,18 @@ class Replica:
         loaded: the store and its position.
         directory: where the steps are kept; a disk that fails is reported once and never stops the serving.
         publish: told of the changes after each call.
+        removal: what one record may take away from now on.
     """
 
-    def __init__(self, loaded: Loaded, directory: StateDirectory, publish: Callable[[Sequence[Change]], None]) -> None:
+    def __init__(
+        self,
+        loaded: Loaded,
+        directory: StateDirectory,
+        publish: Callable[[Sequence[Change]], None],
+        removal: RemovalLimit = UNLIMITED,
+    ) -> None:
         self.store = loaded.store
+        self.store.removal = removal
         self._position = loaded.position
         self._directory = directory
         self._publish = publish
@@ -41,33 +51,39 @@ class Replica:
     def open_journal(self) -> None:
         """Begin the journal of this run."""
         try:
-            self._directory.begin_generation(self._position)
+            self._directory.begin_generation(self._position, self.store.removal)
         except OSError as error:
             self._report(error)
         else:
             self._has_journal = True
 
-    def replay(self, records: Iterable[tuple[int, str, bytes | None]]) -> None:
+    def replay(self, records: Iterable[tuple[int, str, bytes | None]]) -> Sequence[Change]:
         """Take records: offset, key, value.
+
+        Returns:
+            What was published.
 
         Raises:
             MissingGenesisError, GenesisChangedError: as `Store.replay`; the records before it count.
         """
-        self._take([Replayed(*record) for record in records])
+        return self._take([Replayed(*record) for record in records])
 
     def begin_snapshot(self) -> None:
         """Begin a full re-read."""
         self._take([SnapshotBegun()])
 
-    def finish_snapshot(self) -> None:
+    def finish_snapshot(self) -> Sequence[Change]:
         """End a full re-read: what it did not mention is gone.
+
+        Returns:
+            What was published.
 
         Raises:
             MissingGenesisError: as `Store.finish_snapshot`.
         """
-        self._take([SnapshotFinished()])
+        return self._take([SnapshotFinished()])
 
-    def _take(self, steps: Sequence[Step]) -> None:
+    def _take(self, steps: Sequence[Step]) -> list[Change]:
         self._write(steps)
         changes: list[Change] = []
         try:
@@ -76,6 +92,7 @@ class Replica:
                 changes += take_step(self.store, step)
         finally:
             self._publish(changes)
+        return changes
 
     def _write(self, steps: Sequence[Step]) -> None:
         if not self._has_journal:
@@ -96,6 +113,11 @@ class Replica:
         self._is_reported = True
 
     @property
+    def journal_bytes(self) -> int:
+        """Bytes of the journal since the last base."""
+        return self._directory.journal_bytes
+
+    @property
     def wants_base(self) -> bool:
         """Whether a new base is due: long journals, many, or one with a gap. Never during a re-read."""
         if self.store.is_reading:
@@ -112,7 +134,7 @@ class Replica:
             when the disk does not even take a new journal.
         """
         try:
-            generation = self._directory.begin_generation(self._position)
+            generation = self._directory.begin_generation(self._position, self.store.removal)
         except OSError as error:
             self._has_journal = False
             self._report(error)

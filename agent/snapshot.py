@@ -1,7 +1,8 @@
 """The last-known-good state as bytes: a base with the whole image, and journals with what was replayed since.
 
 A base is magic, format version, length, checksum, MessagePack. A journal is magic, format version, the number of
-steps the store had taken before, then entries, each with its length and checksum. Values are kept as they came: private
+steps the store had taken before, then entries, each with its length and checksum: first the limit of removals, then
+the steps that were judged by it. Values are kept as they came: private
 keys sealed. Only encoding and decoding is here; files are in state_directory.py.
 """
 
@@ -16,6 +17,7 @@ import msgspec
 from agent.store.bundle import RejectedBundleError, open_value
 from agent.store.delta import Change, replace_unit, value_in_force
 from agent.store.image import Carried, Image, KeyValue, Provenance, UnitState
+from agent.store.removal import UNLIMITED, RemovalLimit
 from agent.store.store import GenesisChangedError, MissingGenesisError, Store
 
 if TYPE_CHECKING:
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from agent.store.bundle import Reveal
 
 FORMAT_VERSION = 1
+JOURNAL_VERSION = 2
+"""Version 1 did not begin with a limit of removals; it is still read."""
 _BASE_MAGIC, _JOURNAL_MAGIC = b"MFBASE", b"MFJRNL"
 _BASE_HEAD = struct.Struct(">6sHQQ16s")
 _JOURNAL_HEAD = struct.Struct(">6sHQ")
@@ -48,6 +52,13 @@ class SnapshotBegun(msgspec.Struct, frozen=True, array_like=True, tag=1):
 
 class SnapshotFinished(msgspec.Struct, frozen=True, array_like=True, tag=2):
     """A full re-read reached the end of the log."""
+
+
+class Limited(msgspec.Struct, frozen=True, array_like=True, tag=3):
+    """What is replayed from here on is judged by this limit of removals."""
+
+    share: float
+    minimum: int
 
 
 Step = Replayed | SnapshotBegun | SnapshotFinished
@@ -75,11 +86,19 @@ class Base(NamedTuple):
 
 
 class Journal(NamedTuple):
-    """A decoded journal; `is_torn` tells that its end was cut off or damaged, which ends a killed agent's journal."""
+    """A decoded journal.
+
+    Attributes:
+        position: how many steps the store had taken before.
+        steps: taken since, under `removal`.
+        is_torn: its end was cut off or damaged, which ends a killed agent's journal.
+        removal: the limit the steps were judged by.
+    """
 
     position: int
     steps: list[Step]
     is_torn: bool
+    removal: RemovalLimit = UNLIMITED
 
 
 def encode_base(image: Image, view: str, prefix: str, position: int) -> bytes:
@@ -169,18 +188,20 @@ def _decode_stored(data: bytes) -> tuple[int, _Base]:
         raise BrokenStateError(f"its content does not decode: {error}") from error
 
 
-def encode_journal_head(position: int) -> bytes:
-    """Encode the beginning of a journal."""
-    return _JOURNAL_HEAD.pack(_JOURNAL_MAGIC, FORMAT_VERSION, position)
+def encode_journal_head(position: int, removal: RemovalLimit = UNLIMITED) -> bytes:
+    """Encode the beginning of a journal, its limit of removals included."""
+    head = _JOURNAL_HEAD.pack(_JOURNAL_MAGIC, JOURNAL_VERSION, position)
+    return head + _encode_entry(Limited(*removal))
 
 
 def encode_steps(steps: Iterable[Step]) -> bytes:
     """Encode entries."""
-    parts: list[bytes] = []
-    for step in steps:
-        payload = msgspec.msgpack.encode(step)
-        parts += (_ENTRY_HEAD.pack(len(payload), _checksum(payload, 8)), payload)
-    return b"".join(parts)
+    return b"".join(map(_encode_entry, steps))
+
+
+def _encode_entry(entry: Step | Limited) -> bytes:
+    payload = msgspec.msgpack.encode(entry)
+    return _ENTRY_HEAD.pack(len(payload), _checksum(payload, 8)) + payload
 
 
 def decode_journal(data: bytes) -> Journal:
@@ -192,19 +213,23 @@ def decode_journal(data: bytes) -> Journal:
     if len(data) < _JOURNAL_HEAD.size:
         raise BrokenStateError(f"it is cut off after {len(data)} bytes")
     magic, version, position = _JOURNAL_HEAD.unpack_from(data)
-    if magic != _JOURNAL_MAGIC or version != FORMAT_VERSION:
-        raise BrokenStateError(f"it is no journal of format version {FORMAT_VERSION}")
-    decoder = msgspec.msgpack.Decoder(Step)
-    steps: list[Step] = []
+    if magic != _JOURNAL_MAGIC or not 1 <= version <= JOURNAL_VERSION:
+        raise BrokenStateError(f"it is no journal of format version {JOURNAL_VERSION} or older")
+    decoder = msgspec.msgpack.Decoder(Step | Limited)
+    removal, steps = UNLIMITED, list[Step]()
     view, at = memoryview(data), _JOURNAL_HEAD.size
     while at + _ENTRY_HEAD.size <= len(data):
         size, checksum = _ENTRY_HEAD.unpack_from(data, at)
         payload = view[at + _ENTRY_HEAD.size : at + _ENTRY_HEAD.size + size]
         if len(payload) != size or _checksum(payload, 8) != checksum:
             break
-        steps.append(decoder.decode(payload))
+        entry = decoder.decode(payload)
+        if isinstance(entry, Limited):
+            removal = RemovalLimit(entry.share, entry.minimum)
+        else:
+            steps.append(entry)
         at += _ENTRY_HEAD.size + size
-    return Journal(position, steps, at != len(data))
+    return Journal(position, steps, at != len(data), removal)
 
 
 def take_step(store: Store, step: Step) -> list[Change]:

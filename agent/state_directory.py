@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from agent.store.bundle import Reveal
+    from agent.store.removal import RemovalLimit
 
 LOGGER = logging.getLogger("meshferry.agent")
 _NAME = re.compile(r"(base|journal)-(\d{8})\.(?:snapshot|log)")
@@ -43,12 +44,18 @@ class StateDirectoryError(OSError):
     """The directory cannot be used at all: another agent has it, or it cannot be made or written."""
 
 
+class DirectoryTakenError(StateDirectoryError):
+    """Another agent has the directory."""
+
+
 class Loaded(NamedTuple):
     """A store as it was last served, how many steps it has taken, and from how many journals it was made."""
 
     store: Store
     position: int
     journal_count: int = 0
+    kept_ms: int = 0
+    """When the newest file was last written, Unix milliseconds: so old is what it says; 0 without files."""
 
 
 class StateDirectory:
@@ -74,6 +81,16 @@ class StateDirectory:
         self.journal_bytes = 0
 
     def __enter__(self) -> Self:
+        self.take()
+        return self
+
+    def take(self) -> None:
+        """Lock the directory, until `release`.
+
+        Raises:
+            DirectoryTakenError: with the process id of the agent that has it.
+            StateDirectoryError: it cannot be made or written.
+        """
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = os.open(self.path / _LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o600)
@@ -86,11 +103,11 @@ class StateDirectory:
         except BlockingIOError:
             owner = os.pread(self._lock, 32, 0).decode(errors="replace").strip() or "unknown"
             os.close(self._lock)
-            raise StateDirectoryError(
+            self._lock = -1
+            raise DirectoryTakenError(
                 f"{self.path}: in use by the agent with process id {owner}: stop it or choose another directory"
             ) from None
         self._sign_lock()
-        return self
 
     def _sign_lock(self) -> None:
         """Write the process id for the message above; a full disk leaves the lock valid but nameless."""
@@ -103,11 +120,21 @@ class StateDirectory:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.release()
+
+    def release(self) -> None:
+        """Let go of the directory: the next agent may have it. Nothing is written any more."""
         self._close_journal()
-        os.close(self._lock)
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
 
     def load(self, reveal: Reveal) -> Loaded:
         """Bring back the store as it was last served. What cannot be used is reported and passed over."""
+        written_ns = [path.stat().st_mtime_ns for path in self.path.iterdir() if _NAME.fullmatch(path.name)]
+        return self._load(reveal)._replace(kept_ms=max(written_ns, default=0) // 1_000_000)
+
+    def _load(self, reveal: Reveal) -> Loaded:
         generations = self._generations()
         bases, journals = sorted(generations["base"], reverse=True), sorted(generations["journal"])
         self._generation = max((*bases, *journals), default=0)
@@ -184,12 +211,13 @@ class StateDirectory:
             return position
         if journal.is_torn:
             LOGGER.warning("%s: its end is cut off, as after a kill; the log fills the gap", path)
+        store.removal = journal.removal
         take_steps_again(store, journal.steps)
         store.abandon_snapshot()
         return position + len(journal.steps)
 
-    def begin_generation(self, position: int) -> int:
-        """Begin a new journal; its base is written later.
+    def begin_generation(self, position: int, removal: RemovalLimit) -> int:
+        """Begin a new journal of steps that are judged by a limit; its base is written later.
 
         Raises:
             OSError: the journal cannot be made; there is none now.
@@ -199,7 +227,7 @@ class StateDirectory:
         self._journal = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
         self.journal_bytes = 0
         try:
-            self.append(encode_journal_head(position))
+            self.append(encode_journal_head(position, removal))
         except OSError:
             path.unlink()
             raise

@@ -23,13 +23,33 @@ class Server:
     def __init__(self, command: Sequence[str], port: int | None, log: Path) -> None:
         """Start it and, where it has a port, wait until that answers."""
         self.port = port or 0
-        with log.open("ab") as output:
-            self._process = subprocess.Popen(command, stdout=output, stderr=output)
+        self._command = command
+        self._log = log
+        self._process = self._started()
         deadline = time.monotonic() + START_TIMEOUT_S
         while port and not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"{command[0]} did not start; see {log}")
             time.sleep(0.05)
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        with self._log.open("ab") as output:
+            return subprocess.Popen(self._command, stdout=output, stderr=output)
+
+    def restart(self) -> None:
+        """Kill it and start it again at once."""
+        self._process.kill()
+        self._process.wait()
+        self._process = self._started()
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    def child(self) -> int:
+        """Give the process that serves under a parent, the oldest where there are two."""
+        return next(pid for pid in self._pids() if pid != self.pid)
 
     def _answers(self) -> bool:
         try:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 PRODUCER_FIXED: Final = ("log.url", "log.prefix", "seal.directory")
 """What all views of a producer share: it is read once, when the process starts."""
+AGENT_FIXED: Final = ("agent.listen", "agent.supervise")
+"""The socket outlives what serves on it."""
 TRANSLATOR_FIXED: Final = ("log.url", "log.prefix", "translator.group")
 """What a translator reads once. A group of another name would begin with the first record."""
 

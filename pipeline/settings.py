@@ -154,6 +154,42 @@ class TranslatorSettings(_Section, frozen=True):
     """File of `meshferry schemas pull`: objects are validated as the nodes do. Read again with the settings."""
 
 
+class RemovalSettings(_Section, frozen=True):
+    """What an agent refuses to lose at once, behind the guard of the producer."""
+
+    share: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.8
+    """A bundle that would remove more than this share of all objects is rejected; 1 takes any."""
+    minimum: Annotated[int, msgspec.Meta(ge=0)] = 100
+    """Fewer objects than this may always go."""
+
+
+class ServerTLSSettings(_Section, frozen=True):
+    """TLS on the agent's port. The files are read again when they change; open connections stay."""
+
+    certificate: str
+    """PEM file with the server's certificate and what leads to its authority."""
+    private_key: str
+    """PEM file with its key, without a passphrase."""
+    client_ca: str = ""
+    """PEM file with the authorities of client certificates; empty asks clients for none."""
+    is_client_certificate_required: bool | None = None
+    """Whether clients without a certificate are refused; by default they are where `client_ca` is given."""
+
+
+class UserSettings(_Section, frozen=True):
+    """A user of the agent's etcd API: APISIX's `deployment.etcd.user`. With any user, requests need a token."""
+
+    password: str = ""
+    """Its password; better in a file."""
+    password_file: str = ""
+    """File with its password."""
+    prefixes: list[str] = []
+    """What the keys it names must begin with; none gives `agent.prefix`, one that is empty allows all keys."""
+
+    def __repr__(self) -> str:
+        return f"UserSettings(password_file={self.password_file!r}, prefixes={self.prefixes!r})"
+
+
 class AgentSettings(_Section, frozen=True):
     """The agent role."""
 
@@ -167,6 +203,20 @@ class AgentSettings(_Section, frozen=True):
     """APISIX's `deployment.etcd.prefix`."""
     state: str = "/var/lib/meshferry/agent"
     """Directory of the last-known-good state."""
+    supervise: bool = True
+    """A tiny parent holds the listening socket while what serves comes and goes, unless systemd does."""
+    max_new_watches_per_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    """New watches above this rate get 503 and come back in 3 to 4 s, all at once they never do; 0 takes all."""
+    removal: RemovalSettings = RemovalSettings()
+    """What may be removed at once."""
+    max_router_rebuilds_per_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    """Changes of routes and services wait so that APISIX builds its router about so often; 0 does not wait."""
+    control_api: str = ""
+    """http://HOST:PORT of the control API of the APISIX beside it: what it really has goes into the status."""
+    tls: ServerTLSSettings | None = None
+    """TLS on the port; absent: plaintext."""
+    users: dict[str, UserSettings] = {}
+    """By name, who may use the API; none: everybody who can connect."""
 
 
 class LoggingSettings(_Section, frozen=True):
@@ -276,8 +326,20 @@ def check_settings(settings: Settings, source: str) -> Settings:
             raise SettingsError(f"{source}: views.{name}.source: give either `file` or `xds`, not both")
         if isinstance(view.guard, GuardSettings) and not 0 <= view.guard.share <= 1:
             raise SettingsError(f"{source}: views.{name}.guard.share: {view.guard.share:g} is not between 0 and 1")
-    host_port(settings.agent.listen, "agent.listen")
+    _check_agent(settings.agent, source)
     return settings
+
+
+def _check_agent(agent: AgentSettings, source: str) -> None:
+    host_port(agent.listen, "agent.listen")
+    tls = agent.tls
+    if tls is not None and tls.is_client_certificate_required and not tls.client_ca:
+        raise SettingsError(
+            f"{source}: agent.tls.client_ca: give the authorities of the certificates that are required"
+        )
+    for name, user in agent.users.items():
+        if bool(user.password) == bool(user.password_file):
+            raise SettingsError(f"{source}: agent.users.{name}: give either `password_file` or `password`")
 
 
 def host_port(text: str, setting: str) -> tuple[str, int]:

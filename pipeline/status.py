@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from schemas.codec import UnreadableRecordError, decode, decode_any
 from schemas.keys import GENESIS_KEY, revision_of
-from schemas.records import Bundle, Genesis, Held, NodeStatus, Severity
+from schemas.records import Bundle, Genesis, Held, NeighbourStatus, NodeStatus, Severity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -111,12 +111,49 @@ def _held(held: Held, now_ms: int) -> dict[str, Any]:
     }
 
 
+def _neighbour(status: NeighbourStatus, revision: int) -> dict[str, Any]:
+    return {
+        "is_reachable": status.is_reachable,
+        "applied_revision": status.applied_revision,
+        "is_synced": status.is_reachable and status.applied_revision >= revision,
+        "behind": status.behind,
+        "reason": status.reason,
+    }
+
+
+def unsynced(summary: dict[str, Any]) -> list[str]:
+    """Name, with the reason, what `status --wait synced` still waits for in a view.
+
+    Args:
+        summary: what `ViewStatus.summary` gives.
+    """
+    view, nodes = summary["view"], summary["nodes"]
+    if not nodes:
+        return [f"view {view}: no node has reported yet"]
+    return [
+        f"node {node['node']}: {reason}" for node in nodes if (reason := _reason_unsynced(node, summary["revision"]))
+    ]
+
+
+def _reason_unsynced(node: dict[str, Any], revision: int) -> str:
+    apisix = node["apisix"]
+    if not node["is_synced"]:
+        return f"it serves revision {node['applied_revision']}, not {revision}"
+    if node["rejected"]:
+        return f"it has rejected {node['rejected'][0]['unit']}: {node['rejected'][0]['reason']}"
+    if apisix is not None and not apisix["is_synced"]:
+        return f"its APISIX has revision {apisix['applied_revision']}, not {revision}: {apisix['reason']}"
+    return ""
+
+
 def _node(status: NodeStatus, revision: int, now_ms: int) -> dict[str, Any]:
     return {
         "node": status.node,
         "applied_revision": status.applied_revision,
         "is_synced": status.applied_revision >= revision,
         "is_live": status.is_live,
+        "last_good_age_s": round(status.last_good_age_ms / 1000, 1),
+        "apisix": None if status.apisix is None else _neighbour(status.apisix, revision),
         "watchers": status.watchers,
         "age_s": round((now_ms - status.time_ms) / 1000, 1),
         "rejected": [{"unit": unit.unit_key, "reason": unit.reason} for unit in status.rejected],

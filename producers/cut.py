@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from producers.cut_cluster import cut_cluster, cut_secrets, nameable
+from producers.cut_cluster import cut_cluster, cut_secret, cut_secrets, nameable
 from producers.cut_http import chosen_virtual_hosts, cut_references, cut_route_configuration, reference_clusters
 from producers.cut_view import cut_view
 from producers.image import ResourceKey
@@ -37,8 +37,7 @@ def version_info(name: UnitName, index: Index) -> str:
 
 
 def _secret(name: UnitName, index: Index) -> Resources:
-    entry = index.image.get(xds.SECRET, name.parts[0])
-    return None if entry is None else (Resource(Role.SUBJECT, xds.SECRET, name.parts[0], entry.body),)
+    return cut_secret(name.parts[0], index.image, is_presented=index.is_presented(name.parts[0]))
 
 
 def _cluster(name: UnitName, index: Index) -> Resources:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 
 from producers.endpoints import is_usable
-from producers.reference import mirrors_of, secrets_of
+from producers.reference import COMMON_TLS_CONTEXT, certificates_of, mirrors_of, secrets_of
 from producers.traversal import body_of, copy_only, copy_without, find, rewrite
 from schemas import xds
 from schemas.records import Resource, Role
@@ -18,12 +18,24 @@ if TYPE_CHECKING:
     from producers.image import Image
     from producers.reference import Use
 
-COMMON_TLS_CONTEXT = "envoy.extensions.transport_sockets.tls.v3.CommonTlsContext"
 AGGREGATE_CLUSTER: Final = "envoy.extensions.clusters.aggregate.v3.ClusterConfig"
 MAX_NAMEABLE: Final = 64
 """A route that takes its cluster from a header becomes one route per cluster (mapping.md section 5.6)."""
 HTTP_PROTOCOL_OPTIONS: Final = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 PUBLIC_TLS_FIELDS = ("tls_params", "alpn_protocols")
+PRESENTING_FIELDS: Final = frozenset(
+    {
+        "tls_certificates",
+        "tls_certificate_sds_secret_configs",
+        "tls_certificate_provider_instance",
+        "tls_certificate_certificate_provider",
+        "tls_certificate_certificate_provider_instance",
+        "custom_tls_certificate_selector",
+    }
+)
+"""Of a CommonTlsContext: where the certificate of a client comes from."""
+PRESENTED: Final = Resource(Role.USE, xds.UPSTREAM_TLS_CONTEXT, "client", b"")
+"""The use of a secret that clusters present; the same whoever they are, so that another cluster changes nothing."""
 
 
 class ClusterFacts(NamedTuple):
@@ -32,12 +44,14 @@ class ClusterFacts(NamedTuple):
     body: bytes
     """Without load_assignment."""
     reference_body: bytes
-    """As other units carry it: without load_assignment, certificates and names of secrets."""
+    """As other units carry it: without load_assignment, of certificates only that there is one."""
     assignment: str
     """Name of the ClusterLoadAssignment that EDS delivers; empty when the cluster is of another type."""
     inline: Resource | None
     """The ClusterLoadAssignment inside the Cluster, unless EDS delivers one."""
     secrets: frozenset[str]
+    certificates: frozenset[str]
+    """Those of the secrets that it presents to its endpoints."""
     members: tuple[str, ...]
     """The clusters that an aggregate cluster is made of, in its order; empty for any other."""
     mirrors: frozenset[str]
@@ -56,6 +70,7 @@ def read_cluster(cluster: xds.Message) -> ClusterFacts:
         assignment=(cluster.eds_cluster_config.service_name or cluster.name) if is_eds else "",
         inline=None if is_eds or not cluster.HasField("load_assignment") else _inline(cluster),
         secrets=secrets_of(cluster),
+        certificates=certificates_of(cluster),
         members=_members(cluster),
         mirrors=frozenset().union(*map(mirrors_of, find(cluster, HTTP_PROTOCOL_OPTIONS))),
     )
@@ -83,7 +98,7 @@ def cut_cluster(
     for member in members:
         resources.extend(_cut_member(member, clusters[member], image))
     secrets = facts.secrets.union(*(clusters[member].secrets for member in members))
-    return (*resources, *cut_secrets(secrets, image))
+    return (*resources, *map(_without_pair, cut_secrets(secrets, image)))
 
 
 def nameable(clusters: Mapping[str, ClusterFacts]) -> frozenset[str] | None:
@@ -159,10 +174,37 @@ def cut_secrets(names: Iterable[str], image: Image) -> list[Resource]:
     return [Resource(Role.REFERENCE, xds.SECRET, name, entry.body) for name, entry in entries if entry is not None]
 
 
+def cut_secret(name: str, image: Image, *, is_presented: bool) -> tuple[Resource, ...] | None:
+    """Give the resources of a secret's unit, or None when it is not known.
+
+    Args:
+        name: of the secret.
+        image: the image.
+        is_presented: clusters present its certificate to their endpoints.
+    """
+    entry = image.get(xds.SECRET, name)
+    if entry is None:
+        return None
+    subject = Resource(Role.SUBJECT, xds.SECRET, name, entry.body)
+    return (subject, PRESENTED) if is_presented else (subject,)
+
+
+def _without_pair(secret: Resource) -> Resource:
+    """Leave of a certificate that there is one: the secret's own unit brings it to the nodes, also a new one."""
+    message = xds.parse(xds.SECRET, secret.body)
+    if not message.HasField("tls_certificate"):
+        return secret
+    message.tls_certificate.Clear()
+    return msgspec.structs.replace(secret, body=body_of(message))
+
+
 def _inline(cluster: xds.Message) -> Resource:
     name = cluster.load_assignment.cluster_name or cluster.name
     return Resource(Role.SUBJECT, xds.CLUSTER_LOAD_ASSIGNMENT, name, body_of(cluster.load_assignment))
 
 
 def _keep_public(context: xds.Message) -> None:
+    is_presenting = not PRESENTING_FIELDS.isdisjoint(field.name for field, _ in context.ListFields())
     context.CopyFrom(copy_only(context, *PUBLIC_TLS_FIELDS))
+    if is_presenting:
+        context.tls_certificates.add()

@@ -45,6 +45,7 @@ class Index:
         self.routes = RouteIndex(self.cluster_use)
         self._assignments: Relation[str, str] = Relation()
         self._cluster_secrets: Relation[str, str] = Relation()
+        self._certificates: Relation[str, str] = Relation()
         self._members: Relation[str, str] = Relation()
         self._mirrors: Relation[str, str] = Relation()
         self._context_secrets: Relation[Scope, str] = Relation()
@@ -97,6 +98,10 @@ class Index:
         tables = {source.table for source in self.sources.values()}
         return {table.name for table in tables if table not in self.routes.tables}
 
+    def is_presented(self, secret: str) -> bool:
+        """Tell whether a cluster presents the certificate of a secret to its endpoints."""
+        return bool(self._certificates.owners(secret))
+
     def idle_scopes(self) -> set[ResourceKey]:
         """Give the ScopedRouteConfigurations that no chain takes routes from; one without a name for any awaited."""
         if self._scoped_chains:
@@ -143,9 +148,11 @@ class Index:
             self.clusters[name] = after
         self._assignments.replace(name, {after.assignment} - {""} if after else set())
         self._cluster_secrets.replace(name, after.secrets if after else set())
+        presented = self._certificates.replace(name, after.certificates if after else set())
         self._members.replace(name, set(after.members) if after else set())
         self._mirrors.replace(name, after.mirrors if after else set())
         dirty = self._cluster_units((name,)) | self._mirroring_units(name)
+        dirty |= {UnitName(UnitKind.SECRET, (secret,)) for secret in presented}
         if (before.reference_body if before else None) != (after.reference_body if after else None):
             for user in self.cluster_use.users(name) | self.cluster_use.users(ANY_CLUSTER):
                 dirty |= self.routes.units_of_user(user)

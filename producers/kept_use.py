@@ -1,7 +1,8 @@
-"""Make before break inside a cluster: a use is taken away only after the routes that made it (law 1).
+"""Make before break inside a cluster or secret: a use is taken away only after what made it (law 1).
 
 A use becomes an upstream of its own. When routes change how they use a cluster, the cluster's unit comes first, with
 the new uses beside the old ones; the routes follow; then the unit comes again without those that nobody makes any more.
+So do secrets, whose certificates clusters present.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ Resources = tuple["Resource", ...]
 
 
 class KeptUses:
-    """The uses in the cluster units as they are written."""
+    """The uses in the units as they are written."""
 
     def __init__(self) -> None:
         self._uses: dict[UnitName, frozenset[Resource]] = {}

@@ -11,6 +11,7 @@ from schemas.uses import reduce_use
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+COMMON_TLS_CONTEXT = "envoy.extensions.transport_sockets.tls.v3.CommonTlsContext"
 ROUTE = "envoy.config.route.v3.Route"
 SDS_SECRET_CONFIG = "envoy.extensions.transport_sockets.tls.v3.SdsSecretConfig"  # noqa: S105 - a type's name
 TCP_PROXY = xds.TCP_PROXY.rpartition("/")[2]
@@ -95,6 +96,13 @@ def of_network_filters(messages: Iterator[xds.Message]) -> References:
 def secrets_of(message: xds.Message) -> frozenset[str]:
     """Give the names of the secrets a message asks SDS for."""
     return frozenset(config.name for config in find(message, SDS_SECRET_CONFIG) if config.name)
+
+
+def certificates_of(cluster: xds.Message) -> frozenset[str]:
+    """Give the names of the secrets whose certificates a Cluster presents to its endpoints."""
+    contexts = find(cluster, COMMON_TLS_CONTEXT)
+    configs = (config for context in contexts for config in context.tls_certificate_sds_secret_configs)
+    return frozenset(config.name for config in configs if config.name)
 
 
 def _routes(virtual_host: xds.Message) -> Iterator[xds.Message]:

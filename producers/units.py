@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from producers.cut import cut, version_info
 from producers.index import Index
 from producers.kept_use import KeptUses
-from producers.unit_key import UnitName, name_of
+from producers.unit_key import RANKS, UnitName, name_of
 from schemas.records import Provenance, Unit, UnitKind
 from schemas.sealed import comparable
 
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
     from producers.image import Delta, Image
     from schemas.records import Resource
+
+
+USED_KINDS = frozenset({UnitKind.SECRET, UnitKind.CLUSTER})
+"""Kinds of units that say what use is made of them."""
 
 
 class Removal(NamedTuple):
@@ -56,8 +60,8 @@ class Cutter:
 
         Returns:
             What to write, in the order of law 1: adds and updates from secrets to the view, then removals the other
-            way round, then clusters once more without the uses that nobody makes any more (a unit may come twice). A
-            unit of a chain whose RouteConfiguration is not known yet is left as it is (warming).
+            way round, then clusters and secrets once more without the uses that nobody makes any more (a unit may come
+            twice). A unit of a chain whose RouteConfiguration is not known yet is left as it is (warming).
         """
         dirty = self._index.replay(delta) | self._unchecked
         self._unchecked = set()
@@ -78,12 +82,13 @@ class Cutter:
                 settled[name] = resources
         return [*updates, *reversed(removals), *self._settle(settled)]
 
-    def _settle(self, clusters: dict[UnitName, tuple[Resource, ...]]) -> list[Unit]:
-        """Take the uses away that were kept for routes; later, while routes wait for their RouteConfiguration."""
-        if clusters and any(self._index.is_warming(name) for name in self._written):
-            self._unchecked.update(clusters)
+    def _settle(self, used: dict[UnitName, tuple[Resource, ...]]) -> list[Unit]:
+        """Take the uses away that were kept for others; later, while routes wait for their RouteConfiguration."""
+        if used and any(self._index.is_warming(name) for name in self._written):
+            self._unchecked.update(used)
             return []
-        return [self._unit(name, resources) for name, resources in clusters.items() if self._is_news(name, resources)]
+        ordered = sorted(used.items(), key=lambda item: -RANKS[item[0].kind])  # clusters name secrets
+        return [self._unit(name, resources) for name, resources in ordered if self._is_news(name, resources)]
 
     def _is_news(self, name: UnitName, resources: tuple[Resource, ...]) -> bool:
         digest = content_digest(name.params, resources)
@@ -96,13 +101,13 @@ class Cutter:
     def _remember(self, name: UnitName, resources: tuple[Resource, ...]) -> None:
         if name.kind is UnitKind.HTTP:
             self._index.routes.remember(name)
-        elif name.kind is UnitKind.CLUSTER:
+        elif name.kind in USED_KINDS:
             self._kept_uses.remember(name, resources)
 
     def _forget(self, name: UnitName) -> None:
         if name.kind is UnitKind.HTTP:
             self._index.routes.forget(name)
-        elif name.kind is UnitKind.CLUSTER:
+        elif name.kind in USED_KINDS:
             self._kept_uses.forget(name)
 
     def _unit(self, name: UnitName, resources: tuple[Resource, ...]) -> Unit:

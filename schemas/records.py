@@ -132,6 +132,18 @@ class RejectedUnit(msgspec.Struct, frozen=True):
     reason: str
 
 
+class NeighbourStatus(msgspec.Struct, frozen=True):
+    """What the APISIX beside an agent has, by its control API."""
+
+    is_reachable: bool
+    applied_revision: int
+    """The newest revision of which everything is in APISIX; 0 when it gives no answer."""
+    behind: int
+    """Routes and upstreams it has not taken, or still has though they are gone."""
+    reason: str
+    """Which, or why there is no answer; empty when it has everything."""
+
+
 class NodeStatus(msgspec.Struct, frozen=True):
     """What an agent says of itself, key = node id."""
 
@@ -145,6 +157,10 @@ class NodeStatus(msgspec.Struct, frozen=True):
     time_ms: int
     build: str
     rejected: tuple[RejectedUnit, ...] = ()
+    last_good_age_ms: int = 0
+    """How long the log has not answered; 0 while it does."""
+    apisix: NeighbourStatus | None = None
+    """None when the agent is not told to ask."""
 
 
 class Freeze(msgspec.Struct, frozen=True):

@@ -52,6 +52,21 @@ def reduce_use(
     return use
 
 
+def is_plain(action: xds.Message, virtual_host: xds.Message | None, weighted: xds.Message | None) -> bool:
+    """Tell at a glance that a use has no field set, which is so for most; arguments as those of `reduce_use`."""
+    return not (
+        action.HasField("retry_policy")
+        or action.HasField("metadata_match")
+        or action.hash_policy
+        or action.WhichOneof("host_rewrite_specifier") is not None
+        or (virtual_host is not None and virtual_host.HasField("retry_policy"))
+        or (
+            weighted is not None
+            and (weighted.HasField("metadata_match") or weighted.WhichOneof("host_rewrite_specifier") is not None)
+        )
+    )
+
+
 def retry_policy_of(action: xds.Message, virtual_host: xds.Message | None) -> xds.Message | None:
     """Give the RetryPolicy in force: the RouteAction's, else that of the VirtualHost around it, if any."""
     for holder in (action, virtual_host):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from translators import dispatch
 from translators.block import NOT_FOUND, UNAVAILABLE, UNSET_STATUS, abort, answer_part, denial
 from translators.expr import equals
-from translators.filters import run_filters
+from translators.filters import has_effective, run_filters
+from translators.findings import Findings
 from translators.forwarding import Forwarding
 from translators.header_order import close_unmutated
 from translators.level import level_steps
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from schemas import xds
     from translators.filter_draft import FilterDraft
-    from translators.findings import Findings
     from translators.route_context import RouteContext
     from translators.where import Where
 
@@ -88,7 +87,15 @@ def terminal_parts(context: RouteContext, at: Where, findings: Findings) -> list
         at: the virtual host or route configuration.
         findings: receives the diagnostics of the filters.
     """
-    return _answered_parts(abort(NOT_FOUND), NOT_FOUND, context, at, findings)
+    key = ("action", "terminal")
+    if key in context.chain_memo:
+        return list(context.chain_memo[key])
+    own = Findings(findings.policy)
+    parts = _answered_parts(abort(NOT_FOUND), NOT_FOUND, context, at, own)
+    findings.include(own)
+    if not has_effective(context) and own.is_empty():  # what is left comes from the connection manager alone
+        context.chain_memo[key] = tuple(parts)
+    return parts
 
 
 def require_tls_parts(context: RouteContext, at: Where, findings: Findings) -> list[Part]:
@@ -106,7 +113,7 @@ def require_tls_parts(context: RouteContext, at: Where, findings: Findings) -> l
         return []
     plugins = abort(_MOVED_PERMANENTLY, "", {"Location": _HTTPS_LOCATION})
     parts = _answered_parts(plugins, _MOVED_PERMANENTLY, context, at, findings)
-    return [replace(part, conditions=(equals("scheme", "http"), *part.conditions)) for part in parts]
+    return [part._replace(conditions=(equals("scheme", "http"), *part.conditions)) for part in parts]
 
 
 def _answered_parts(

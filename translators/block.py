@@ -50,7 +50,8 @@ def denial(status: int, code: str) -> Part:
         status: what clients see.
         code: the diagnostic that says why; the body names it, so that whoever hits it can look it up.
     """
-    return Part(fields={"plugins": abort(status, f"blocked: {code}", {"Content-Type": "text/plain"})}, is_blocking=True)
+    plugins = abort(status, f"blocked: {code}", {"Content-Type": "text/plain"})
+    return Part(fields={"plugins": plugins}, is_blocking=True, is_local_reply=False)
 
 
 def answer_part(plugins: dict[str, Any], status: int, *, suffix: str = "", conditions: tuple[Expr, ...] = ()) -> Part:

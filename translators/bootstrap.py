@@ -23,6 +23,8 @@ _BY_DEFAULT = "plugins in use, all on by default"
 _KEYRING = "data_encryption.keyring: not needed, the agent hands private keys to the node as PEM"
 _NAMES = "apisix.dns_resolver: upstreams have names; without it the node asks the servers of /etc/resolv.conf"
 
+_RULES = "rules of the node's firewall that bring TCP connections to the ports of listeners without one, in this order:"
+
 
 def config_yaml(manifest: str, etcd_hosts: Sequence[str], prefix: str = PREFIX, use: PluginUse | None = None) -> str:
     """Write a config.yaml snippet.
@@ -109,6 +111,10 @@ def _notes(manifest: Mapping[str, Any], use: PluginUse) -> Iterator[str]:
         yield _KEYRING
     if use.has_names:
         yield _NAMES
+    rules = manifest.get("redirects", [])
+    if rules:
+        yield _RULES
+        yield from rules
 
 
 def _lines(tree: Mapping[str, Any], indent: str = "") -> Iterator[str]:

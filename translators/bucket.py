@@ -8,8 +8,7 @@ share the host-less one, in one ordered list per scope; so does `*:port`, a suff
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from translators.expr import Expr, escape, matches, negate, one_of
 
@@ -23,8 +22,7 @@ ANY_HOST_PORT = "*:"
 _PORT = re.compile(r"(.*[^:]|\[[^\]]*\]):(\d+)\Z")
 
 
-@dataclass(frozen=True, slots=True)
-class Authority:
+class Authority(NamedTuple):
     """How the Host header is compared with domains.
 
     Attributes:
@@ -83,8 +81,7 @@ class Authority:
         return not port or not (self.ignores_port or port == str(self.dropped_port))
 
 
-@dataclass(frozen=True, slots=True)
-class HostGroup:
+class HostGroup(NamedTuple):
     """Domains of a virtual host that are translated alike.
 
     Attributes:
@@ -98,8 +95,7 @@ class HostGroup:
     guards: tuple[Expr, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Domains:
+class Domains(NamedTuple):
     """The domains of one virtual host.
 
     Attributes:
@@ -123,7 +119,7 @@ def read_domains(domains: Iterable[str], authority: Authority) -> Domains:
     broken: list[str] = []
     for domain in dict.fromkeys(domains):
         lowered = domain.lower()
-        with_port = _PORT.match(lowered)
+        with_port = _PORT.match(lowered) if ":" in lowered else None
         host, port = (with_port[1], with_port[2]) if with_port else (lowered, "")
         host_key = host.removesuffix(".")
         if not authority.can_match(port):

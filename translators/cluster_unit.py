@@ -47,7 +47,7 @@ def translate(view: UnitView, findings: Findings) -> Translation:
         findings: receives the diagnostics.
 
     Returns:
-        One upstream per variant; none when nobody uses the cluster.
+        One upstream per variant, and the ssl object of an inline client certificate; none when nobody uses the cluster.
     """
     cluster = view.subject(xds.CLUSTER)
     if cluster is None:
@@ -59,6 +59,8 @@ def translate(view: UnitView, findings: Findings) -> Translation:
         findings.report("CL-VARIANTS", at, value=str(len(variants)))
     writer = _Writer(cluster, backend, findings)
     objects = [build_object("upstreams", upstream_id(cluster.name, v), writer.upstream(v)) for v in variants]
+    if objects and (ssl := backend.tls.certificate.ssl(cluster.name)) is not None:
+        objects.append(ssl)
     return Translation(objects, origins={built.key: at for built in objects})
 
 
@@ -129,7 +131,9 @@ class _Writer:
             del value["nodes"]
             value |= service
         if draft.checks:
-            value["checks"] = with_tls(draft.checks) if self.backend.tls.is_used else draft.checks
+            value["checks"] = self._checks()
+        if (certificate := self.backend.tls.certificate.ssl_id(draft.name)) and variant.layer != "udp":
+            value["tls"] = {"client_cert_id": certificate}
         if variant.hash_on:
             value |= {"hash_on": variant.hash_on, "key": variant.hash_key}
         if variant.layer == "l7":
@@ -137,6 +141,13 @@ class _Writer:
             if variant.retry_timeout_s > 0:
                 value["retry_timeout"] = variant.retry_timeout_s
         return value
+
+    def _checks(self) -> dict[str, Any]:
+        checks, tls = self.backend.draft.checks, self.backend.tls
+        if not tls.is_used:
+            return checks
+        at = Where(xds.CLUSTER, self.cluster.name)
+        return with_tls(checks, at, self.findings, has_certificate=bool(tls.certificate.ssl_id(self.cluster.name)))
 
     def _service(self, endpoints: list[Endpoint]) -> dict[str, str] | None:
         """Give what stands for the nodes where DNS discovery finds them: it knows one name of one upstream."""

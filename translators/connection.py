@@ -43,6 +43,7 @@ class ConnectionDraft:
         refusals: answers in front of all filters, in Envoy's order.
         request: mutations of the request before those of the filters.
         response: mutations of the response after all others.
+        local_reply: LocalReplyConfig: the form of answers; None where they keep the one they have.
     """
 
     chain: xds.Message | None = None
@@ -52,3 +53,4 @@ class ConnectionDraft:
     refusals: list[Refusal] = field(default_factory=list)
     request: list[Step] = field(default_factory=list)
     response: list[Step] = field(default_factory=list)
+    local_reply: xds.Message | None = None

@@ -18,7 +18,9 @@ def elements(at: Where, field: str, items: Sequence[xds.Message]) -> list[Where]
         return []
     if len(items) == 1:  # the usual case of matchers: nothing to count
         return [at.item(field, items[0].name or 0)]
-    names = Counter(item.name for item in items)
-    return [
-        at.item(field, item.name if item.name and names[item.name] == 1 else index) for index, item in enumerate(items)
-    ]
+    names = [item.name for item in items]
+    distinct = set(names)
+    if len(distinct) == len(names):  # counting takes longer than telling that there is nothing to count
+        return [at.item(field, name or index) for index, name in enumerate(names)]
+    counts = Counter(names)
+    return [at.item(field, name if name and counts[name] == 1 else index) for index, name in enumerate(names)]

@@ -45,6 +45,7 @@ class Guard:
         is_restricting: whoever gets the answer was denied something; false for injected faults.
         is_early: filters whose mutations of the response are conditional come behind it.
         takes_levels: the route's own mutations of responses touch the answer too, if they touch answers at all.
+        is_local_reply: as in Part.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Guard:
     is_restricting: bool = True
     is_early: bool = True
     takes_levels: bool = True
+    is_local_reply: bool = True
 
 
 class Conditional(NamedTuple):
@@ -107,7 +109,7 @@ class FilterDraft:
     def deny(self, code: str) -> None:
         """Block the route; the first filter that does so decides the answer, as in Envoy."""
         status = FORBIDDEN if code in _FORBIDDING else UNAVAILABLE
-        self.answer("", denial(status, code).fields["plugins"])
+        self.answer("", denial(status, code).fields["plugins"], is_local_reply=False)
 
     def draw(self, share: xds.Message, *, is_shared: bool = False) -> Expr:
         """Draw a share of all requests, independently of all other draws as long as the request id has digits left.
@@ -134,6 +136,7 @@ class FilterDraft:
         *,
         is_restricting: bool = True,
         takes_levels: bool = True,
+        is_local_reply: bool = True,
     ) -> None:
         """Answer instead of the route.
 
@@ -143,6 +146,7 @@ class FilterDraft:
             conditions: when; always if there is none.
             is_restricting: an error status means that the request was denied.
             takes_levels: as in Guard.
+            is_local_reply: as in Part.
         """
         required = all_of(conditions)
         status = int(answer["fault-injection"]["abort"]["http_status"])
@@ -156,7 +160,9 @@ class FilterDraft:
         plugins = answered(before, answer)
         conditions = () if required == ALWAYS else (required,)
         is_early = self.conditional is None
-        self.guards.append(Guard(unique, conditions, plugins, status, is_restricting, is_early, takes_levels))
+        self.guards.append(
+            Guard(unique, conditions, plugins, status, is_restricting, is_early, takes_levels, is_local_reply)
+        )
         self.is_closed = required == ALWAYS
 
     def add_plugin(self, name: str, conf: dict[str, Any], index: int, place: int = 0) -> bool:
@@ -281,7 +287,7 @@ class FilterDraft:
         """Give a part under the condition under which this draft is the one that counts."""
         if self.condition == ALWAYS:
             return part
-        return replace(part, suffix=f"{part.suffix}{_SUBJECT}", conditions=(*part.conditions, self.condition))
+        return part._replace(suffix=f"{part.suffix}{_SUBJECT}", conditions=(*part.conditions, self.condition))
 
 
 def _guard_part(guard: Guard, part: Part, response: Mapping[str, Any]) -> Part:
@@ -291,4 +297,5 @@ def _guard_part(guard: Guard, part: Part, response: Mapping[str, Any]) -> Part:
         fields={"plugins": {**guard.plugins, **response}},
         is_blocking=guard.is_restricting and guard.status >= FIRST_ERROR,
         is_guard=bool(guard.name),
+        is_local_reply=guard.is_local_reply,
     )

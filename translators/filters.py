@@ -40,6 +40,8 @@ def run_filters(
         weighted: the weighted cluster entry that was drawn, if it has filters of its own.
     """
     draft = _begun(context, route, at, findings)
+    if not has_effective(context):
+        return draft
     for http_filter in effective_filters(context, route, weighted, at, _idle(context)):
         known, mutated = len(draft.guards), draft.mutated()
         _run(http_filter, draft, findings)
@@ -48,12 +50,18 @@ def run_filters(
     return draft
 
 
+def has_effective(context: RouteContext) -> bool:
+    """Tell whether the connection manager lists any filter that may contribute to a route."""
+    return len(_idle(context)) < len(listed_filters(context))
+
+
 def _idle(context: RouteContext) -> frozenset[int]:
-    """Give the indices of the filters that contribute nothing to any route, as the router: told once a unit."""
+    """Give the indices of the filters that contribute nothing to any route, as the router: told once a chain."""
     key = ("filters", "idle")
-    if key not in context.memo:
-        context.memo[key] = frozenset(index for index, one in enumerate(listed_filters(context)) if _does_nothing(one))
-    found: frozenset[int] = context.memo[key]
+    if key not in context.chain_memo:
+        listed = enumerate(listed_filters(context))
+        context.chain_memo[key] = frozenset(index for index, one in listed if _does_nothing(one))
+    found: frozenset[int] = context.chain_memo[key]
     return found
 
 

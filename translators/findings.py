@@ -75,6 +75,14 @@ class Findings:
             code, at, diagnostic_class=DiagnosticClass.SECURITY, severity=Severity.ERROR, **details
         ) not in (Action.ALLOW, Action.WARN)
 
+    def include(self, others: Findings) -> None:
+        """Take over what another part of the same translation has found."""
+        self._found.update(others._found)
+
+    def is_empty(self) -> bool:
+        """Tell whether nothing was found."""
+        return not self._found
+
     def diagnostics(self) -> tuple[Diagnostic, ...]:
         """All findings in a fixed order."""
         return tuple(sorted(self._found.values()))

@@ -84,6 +84,8 @@ def _fit_fields(value: dict[str, Any], directory: str, oldest: Version, at: Wher
     for row in REQUIREMENTS:
         if row.since <= oldest or not (directory in row.directories or ANY in row.directories):
             continue
+        if row.among is not None and not row.among(value):
+            continue
         for path in list(_paths(value, row.path)):
             found = _at(value, path)
             if row.when is not None and not row.when(found):

@@ -9,8 +9,7 @@ a literal `$` must be written `${_ ?? $}` and a `$` behind a backslash is never 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,15 +30,13 @@ class FormatError(ValueError):
     """The format has no template; the message names the operator."""
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(NamedTuple):
     """Literal text."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Variable:
+class Variable(NamedTuple):
     """A variable of nginx or APISIX.
 
     Attributes:
@@ -51,8 +48,7 @@ class Variable:
     may_be_empty: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class HeaderReference:
+class HeaderReference(NamedTuple):
     """A header of the request or response, lower-case.
 
     Attributes:

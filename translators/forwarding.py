@@ -247,7 +247,7 @@ class Forwarding:
                 "upstream_id": self._first_upstream(entries),
             }
             volatile = {**part.volatile, **traffic_split(shares, upstreams)}
-            part = replace(part, fields=part.fields | lasting, volatile=volatile)
+            part = part._replace(fields=part.fields | lasting, volatile=volatile)
         return self._guarded(filters, part)
 
     def _first_upstream(self, entries: list[xds.Message]) -> str:
@@ -297,8 +297,7 @@ class Forwarding:
 def _within(suffix: str, conditions: tuple[Expr, ...], parts: Iterable[Part]) -> list[Part]:
     """Give parts under a further condition."""
     return [
-        replace(
-            part,
+        part._replace(
             suffix=".".join(filter(None, (suffix, part.suffix))),
             conditions=(*conditions, *part.conditions),
         )

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from translators.format_string import FormatError, Piece, Side, parse, render
 
@@ -14,10 +13,10 @@ if TYPE_CHECKING:
 
 APPEND, ADD_IF_ABSENT, OVERWRITE, OVERWRITE_IF_EXISTS = 0, 1, 2, 3
 """HeaderValueOption.HeaderAppendAction, in the order of the enum."""
+_FIELD_NAMES = {side: (f"{side}_headers_to_add", f"{side}_headers_to_remove") for side in ("request", "response")}
 
 
-@dataclass(frozen=True, slots=True)
-class Mutation:
+class Mutation(NamedTuple):
     """One HeaderValueOption, parsed.
 
     Attributes:
@@ -35,8 +34,7 @@ class Mutation:
     at: Where
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """Mutations that Envoy evaluates together: removals first, then overwrites, then appends."""
 
     removed: tuple[str, ...] = ()
@@ -53,8 +51,10 @@ def read_option(
     """Read a HeaderValueOption; None, with a diagnostic, when its value has no template."""
     name = option.header.key.lower()
     try:
-        pieces = parse(_value_of(option), side, constants)
-        render(pieces)
+        value = _value_of(option)
+        pieces = parse(value, side, constants)
+        if "%" in value:  # a text alone has a template
+            render(pieces)
     except FormatError as error:
         findings.report("HDR-FORMAT", at, value=str(error))
         return None
@@ -78,9 +78,9 @@ def read_level(holder: xds.Message, side: Side, constants: dict[str, str], at: W
         at: where the holder stands.
         findings: receives HDR-FORMAT.
     """
-    field_name = f"{side}_headers_to_add"
+    field_name, removed_name = _FIELD_NAMES[side]
     options = getattr(holder, field_name)
-    removed = getattr(holder, f"{side}_headers_to_remove")
+    removed = getattr(holder, removed_name)
     mutations = [
         read_option(option, side, constants, at.item(field_name, option.header.key), findings) for option in options
     ]

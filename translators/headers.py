@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from translators.expr import ALWAYS, conjuncts, present
 from translators.format_string import (
@@ -17,6 +17,7 @@ from translators.format_string import (
     HeaderReference,
     Piece,
     Side,
+    Text,
     may_be_empty,
     render,
     text_of,
@@ -48,8 +49,7 @@ class _Original:
     """The value lines that the header had before all mutations."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Value:
+class _Value(NamedTuple):
     """One line that a mutation wrote.
 
     Attributes:
@@ -72,8 +72,7 @@ _ORIGINAL = _Original()
 _Values: TypeAlias = tuple[_Original | _Value, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _State:
+class _State(NamedTuple):
     """What a header has become, by what it was."""
 
     if_absent: _Values = ()
@@ -116,7 +115,14 @@ class FoldedHeaders:
         """Give proxy-rewrite.headers; empty when there is nothing to do."""
         if not self.touched:
             return {}
-        return _without_empty(add=_single(self.add), set=_single(self.set), remove=sorted(self.remove))
+        operations: dict[str, Any] = {}
+        if self.add:
+            operations["add"] = _single(self.add)
+        if self.set:
+            operations["set"] = _single(self.set)
+        if self.remove:
+            operations["remove"] = sorted(self.remove)
+        return operations
 
     def of_response(self) -> dict[str, Any]:
         """Give response-rewrite.headers; empty when there is nothing to do."""
@@ -158,10 +164,35 @@ def fold(
     kept = [step for step in steps if step.removed or step.mutations]
     if not kept:
         return FoldedHeaders()
+    plain = _written_once(kept, side)
+    if plain is not None:
+        return plain
     folder = _Folder(side, at, findings, request.touched if request else frozenset())
     for step in kept:
         folder.apply(step)
     return folder.folded(is_alone=is_alone)
+
+
+def _written_once(steps: Sequence[Step], side: Side) -> FoldedHeaders | None:
+    """Fold mutations that each write a text into a header of their own, which most do; None for all others."""
+    folded = FoldedHeaders()
+    names: set[str] = set()
+    for step in steps:
+        if step.removed:
+            return None
+        for name, pieces, action, _, _ in step.mutations:
+            text = pieces[0].text if len(pieces) == 1 and isinstance(pieces[0], Text) else ""
+            if not text or name in names or name in _HOST_NAMES or name.startswith(":"):
+                return None
+            if action == OVERWRITE:
+                folded.set[name] = [render(pieces)]
+            elif action == APPEND and side == "request":
+                folded.add[name] = [render(pieces)]
+            else:
+                return None
+            names.add(name)
+    folded.touched = frozenset(names)
+    return folded
 
 
 class _Folder:
@@ -203,7 +234,7 @@ class _Folder:
         for mutation, value, seen in overwrites:
             state = self._state(mutation.name)
             was_gone = state.settled() == ()
-            written = (value if was_gone == value.was_gone else replace(value, was_gone=was_gone),)
+            written = (value if was_gone == value.was_gone else value._replace(was_gone=was_gone),)
             is_unconditional = mutation.action == OVERWRITE
             self._states[mutation.name] = _State(
                 written if is_unconditional or seen.if_absent else state.if_absent,

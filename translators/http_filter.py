@@ -87,6 +87,11 @@ class EffectiveFilter:
         return bool(hcm.use_remote_address.value and not hcm.xff_num_trusted_hops)
 
     @property
+    def is_path_raw(self) -> bool:
+        """Paths are matched as they were received."""
+        return self.context.policy.path_matching == "raw"
+
+    @property
     def has_unreadable_override(self) -> bool:
         """The most specific override is of a type that is unknown here."""
         return bool(self.overrides) and self.overrides[-1].config is None
@@ -151,13 +156,13 @@ class ListedFilter(NamedTuple):
 
 
 def listed_filters(context: RouteContext) -> list[ListedFilter]:
-    """Read the connection manager's list: once a unit, as it is the same for all routes."""
+    """Read the connection manager's list: once for all units of the chain."""
     key = ("http_filter",)
-    if key not in context.memo:
+    if key not in context.chain_memo:
         filters = context.hcm.http_filters
         places = elements(manager_place(context.listener.name, context.chain), "http_filters", filters)
-        context.memo[key] = [_read(http_filter, at) for http_filter, at in zip(filters, places, strict=True)]
-    found: list[ListedFilter] = context.memo[key]
+        context.chain_memo[key] = [_read(http_filter, at) for http_filter, at in zip(filters, places, strict=True)]
+    found: list[ListedFilter] = context.chain_memo[key]
     return found
 
 

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
 
 from schemas import xds
 from schemas.records import Role
 from translators import dispatch
 from translators.bucket import Authority, hostless_order, read_domains
 from translators.closure import Rule, place
-from translators.connection import ConnectionDraft
 from translators.element import elements
-from translators.http_filter import manager_place
 from translators.mappings.http_filter import grpc_web
-from translators.mappings.listener.network_filter import front_conditions
 from translators.mappings.match.scope_key_builder import scope_key_conditions
 from translators.path_key import DECODED, PathView
 from translators.route_context import RouteContext
 from translators.route_entry import terminal_entries, virtual_host_entries
 from translators.route_object import RouteObjects
-from translators.scope import listener_port, own_chain, scope_conditions
+from translators.scope import listener_port
+from translators.surrounding import surrounding_of
 from translators.translation import Translation
 from translators.where import Where
 
@@ -34,7 +32,6 @@ if TYPE_CHECKING:
     from translators.route_entry import Entry
     from translators.unit_view import UnitView
 
-_HCM = xds.HTTP_CONNECTION_MANAGER.rpartition("/")[2]
 _UNREACHABLE = "the domain can never match: ports are taken off before domains are compared"
 
 
@@ -48,42 +45,38 @@ def translate(view: UnitView, findings: Findings) -> Translation:
             requests may name one of too many.
         findings: receives the diagnostics.
     """
-    listener, route_config = view.subject(xds.LISTENER), view.subject(xds.ROUTE_CONFIGURATION)
-    chain = own_chain(listener) if listener is not None else None
-    hcm = _connection_manager(chain.message) if chain is not None else None
-    if listener is None or chain is None or route_config is None or hcm is None:
+    surrounding = surrounding_of(view, findings.policy)
+    route_config = view.subject(xds.ROUTE_CONFIGURATION)
+    if surrounding is None or route_config is None:
         findings.report("CFG-INVALID", Where("", view.unit.key), value="no HTTP filter chain with routes in the unit")
         return Translation()
-    at_listener = Where(xds.LISTENER, listener.name)
+    findings.include(surrounding.findings)
+    hcm = surrounding.hcm
     at = Where(xds.ROUTE_CONFIGURATION, route_config.name)
-    is_open = dispatch.apply(listener, None, at_listener, findings)
-    is_open = dispatch.apply(chain.message, None, _chain_place(chain.message, at_listener), findings) and is_open
-    connection = ConnectionDraft(chain.message, findings.policy.collectors)
-    is_open = dispatch.apply(hcm, connection, manager_place(listener.name, view.param("chain")), findings) and is_open
-    is_open = dispatch.apply(route_config, None, at, findings) and is_open
-    front = front_conditions(chain.message, _chain_place(chain.message, at_listener), findings)
-    neighbours = [message for _, message in view.all(Role.SIBLING, xds.LISTENER)]
-    scope = scope_conditions(listener, chain, neighbours, at_listener, findings)
+    is_open = dispatch.apply(route_config, None, at, findings)
     scoped = view.subject(xds.SCOPED_ROUTE_CONFIGURATION)
     key = _scope_key(hcm, scoped, findings)
-    if scope is None or front is None or key is None or not is_open:
+    if surrounding.conditions is None or key is None or not is_open:
         return Translation()
+    is_hostless = view.unit.key.endswith("/*")
+    own = None if is_hostless or not route_config.virtual_hosts else route_config.virtual_hosts[0]
     context = RouteContext(
-        listener=listener,
+        listener=surrounding.listener,
         chain=view.param("chain"),
         hcm=hcm,
         route_config=route_config,
-        virtual_host=None,
+        virtual_host=own,
         clusters=view.references(xds.CLUSTER),
         policy=findings.policy,
         mirror_targets=view.references(xds.CLUSTER_LOAD_ASSIGNMENT),
         has_all_clusters=not view.all(Role.SIBLING, xds.CLUSTER),
         scope=view.param("scope"),
         is_last=scoped is None and hcm.HasField("scoped_routes"),
-        connection=connection,
+        connection=surrounding.connection,
+        chain_memo=surrounding.memo,
     )
-    virtual_host = None if view.unit.key.endswith("/*") else view.param("virtual_host")
-    return _Scope(context, (*scope, *front, *key), at, findings).translation(virtual_host)
+    virtual_host = None if is_hostless else view.param("virtual_host")
+    return _Scope(context, (*surrounding.conditions, *key), at, findings).translation(virtual_host)
 
 
 def _scope_key(hcm: xds.Message, scoped: xds.Message | None, findings: Findings) -> tuple[Expr, ...] | None:
@@ -95,17 +88,7 @@ def _scope_key(hcm: xds.Message, scoped: xds.Message | None, findings: Findings)
     return scope_key_conditions(hcm.scoped_routes, scoped, at, findings)
 
 
-def _connection_manager(chain: xds.Message) -> xds.Message | None:
-    last = xds.unpack(chain.filters[-1].typed_config)
-    return last if last is not None and last.DESCRIPTOR.full_name == _HCM else None
-
-
-def _chain_place(chain: xds.Message, at: Where) -> Where:
-    return at.item("filter_chains", chain.name) if chain.name else at.field("filter_chains")
-
-
-@dataclass(frozen=True, slots=True)
-class _Listed:
+class _Listed(NamedTuple):
     """An entry in a bucket's list, with its virtual host and, in the host-less bucket, its domain and their place."""
 
     entry: Entry
@@ -131,8 +114,8 @@ class _Scope:
         places = elements(self._at, "virtual_hosts", virtual_hosts)
         if virtual_host is None:
             self._add_hostless(virtual_hosts, places)
-        elif virtual_hosts:
-            self._add_hosts(virtual_hosts[0], places[0], virtual_host)
+        elif self._context.virtual_host is not None:
+            self._add_hosts(self._context.virtual_host, places[0], virtual_host)
         return Translation(self._objects.objects(), origins=self._objects.origins())
 
     def _add_hosts(self, virtual_host: xds.Message, at: Where, name: str) -> None:
@@ -164,7 +147,9 @@ class _Scope:
             self._objects.add(item.entry, placement, item.virtual_host, item.domain, at, guards=guards)
 
     def _entries(self, virtual_host: xds.Message, at: Where) -> list[Entry]:
-        context = replace(self._context, virtual_host=virtual_host)
+        context = self._context
+        if context.virtual_host is not virtual_host:
+            context = replace(context, virtual_host=virtual_host)
         return virtual_host_entries(context, self._view, at, self._findings)
 
     def _domains(self, virtual_host: xds.Message, at: Where) -> Domains:
@@ -188,7 +173,7 @@ class _Scope:
         if self._context.is_last:
             # Requests of a scope find an answer among its own routes: these here are tried after all of them.
             placements = [
-                one if one is None else replace(one, priority=one.priority - len(listed)) for one in placements
+                one if one is None else one._replace(priority=one.priority - len(listed)) for one in placements
             ]
         pairs = list(zip(listed, placements, strict=True))
         live = [(item, placement) for item, placement in pairs if placement is not None]

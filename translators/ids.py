@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from base64 import b32encode
 from functools import lru_cache
 from hashlib import blake2b
 
@@ -12,12 +11,17 @@ MAX_NAME_CHARS = 256
 MAX_SLUG_CHARS = 40
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
 _SPACE = re.compile(r"\s+")
+_BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
+_PAIRS = [first + second for first in _BASE32 for second in _BASE32]
+"""Ten bits at a time, in lower case at once: every route has a hash, and base64.b32encode takes three times as long."""
+_PAIR_SHIFTS = range(70, -1, -10)
 
 
 def hash80(kind: str, *parts: str) -> str:
     """Hash key parts to 16 characters of lower-case base32 (80 bits: 10^6 objects collide with p < 10^-12)."""
     joined = "\x1f".join((f"meshferry/{SCHEMA_VERSION}", kind, *parts))
-    return b32encode(blake2b(joined.encode(), digest_size=10).digest()).decode().lower()
+    bits = int.from_bytes(blake2b(joined.encode(), digest_size=10).digest())
+    return "".join([_PAIRS[bits >> shift & 1023] for shift in _PAIR_SHIFTS])
 
 
 def object_id(kind: str, source_name: str, *parts: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from translators.header_step import Step, read_level
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
 def level_place(virtual_host: xds.Message, at: Where) -> Where:
     """Give the place of a virtual host in the resource in which `at` lies."""
-    return replace(at, path="").item("virtual_hosts", virtual_host.name)
+    return at._replace(path="").item("virtual_hosts", virtual_host.name)
 
 
 def level_steps(
@@ -31,8 +30,8 @@ def level_steps(
     constants: dict[str, str] | None = None,
 ) -> list[Step]:
     """Read the mutations of all levels in the order in which Envoy evaluates them: later ones win."""
-    levels = (route, context.virtual_host, context.route_config)
-    mutating = [level for level in levels if level is not None and _mutates(level, side)]
+    outer = _outer_levels(context, side)
+    mutating = [route, *outer] if _mutates(route, side) else list(outer)
     if context.route_config.most_specific_header_mutations_wins:
         mutating.reverse()
     if weighted is not None and _mutates(weighted, side):
@@ -40,7 +39,22 @@ def level_steps(
     if not mutating:
         return []
     known = {"ROUTE_NAME": route.name, **(constants or {})}
-    return [read_level(level, side, known, _place_of(level, at), findings) for level in mutating]
+    return [
+        read_level(level, side, known, at if level is route else _place_of(level, at), findings) for level in mutating
+    ]
+
+
+def _outer_levels(context: RouteContext, side: Side) -> list[xds.Message]:
+    """Give the levels around all routes of a virtual host that mutate: told once for all of them."""
+    virtual_host, route_config = context.virtual_host, context.route_config
+    key = "level", side
+    known = context.memo.get(key)
+    if known is None or known[0] is not virtual_host:
+        levels = (virtual_host, route_config)
+        known = virtual_host, [level for level in levels if level is not None and _mutates(level, side)]
+        context.memo[key] = known
+    found: list[xds.Message] = known[1]
+    return found
 
 
 def _mutates(level: xds.Message, side: Side) -> bool:
@@ -69,4 +83,4 @@ def _place_of(level: xds.Message, at: Where) -> Where:
         return at.field("route.weighted_clusters").item("clusters", level.name)
     if kind == "VirtualHost":
         return level_place(level, at)
-    return at if kind == "Route" else replace(at, path="")
+    return at if kind == "Route" else at._replace(path="")

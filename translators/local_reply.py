@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from translators.expr import ALWAYS
@@ -49,6 +48,6 @@ def _unforwarded(steps: Iterable[Step], path: tuple[Piece, ...]) -> list[Step]:
     }
 
     def replaced(mutation: Mutation) -> Mutation:
-        return replace(mutation, pieces=tuple(new for old in mutation.pieces for new in known.get(old, (old,))))
+        return mutation._replace(pieces=tuple(new for old in mutation.pieces for new in known.get(old, (old,))))
 
-    return [replace(step, mutations=tuple(replaced(mutation) for mutation in step.mutations)) for step in steps]
+    return [step._replace(mutations=tuple(replaced(mutation) for mutation in step.mutations)) for step in steps]

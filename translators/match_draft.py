@@ -18,6 +18,7 @@ class MatchDraft:
     """The translation of a RouteMatch under construction.
 
     Attributes:
+        at: where the match stands that was translated; others may be equal.
         view: what path conditions look at.
         is_proto_overwritten: Envoy sets x-forwarded-proto itself before it chooses the route.
         path: the path condition.
@@ -28,6 +29,7 @@ class MatchDraft:
         colliding_headers: matched headers whose name another header can take over (`-` and `_` are one in nginx).
     """
 
+    at: Where
     view: PathView = DECODED
     is_proto_overwritten: bool = False
     path: PathMatch = ANY_PATH
@@ -50,6 +52,11 @@ class MatchDraft:
             self.is_possible = False
         else:
             self.path = path
+
+    def collisions(self, at: Where) -> list[Where]:
+        """Give the places of the colliding headers in a match that stands here and is equal to the translated one."""
+        skipped = len(self.at.path)
+        return [at._replace(path=at.path + place.path[skipped:]) for place in self.colliding_headers]
 
     def widen(self, code: str, at: Where, findings: Findings, **details: str) -> None:
         """Leave a condition out and say so; unless the operator accepts that, the match is no longer exact."""

@@ -7,9 +7,8 @@ the router a route is tried; what a key cannot say is said by a guard, an expres
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from translators.expr import Expr, equals, escape, matches
 
@@ -24,8 +23,7 @@ _NEVER_WITHIN_NORMALISED = re.compile(r"%|//|/\.\.?/")
 _NEVER_NORMALISED = re.compile(r"%|//|/\.\.?(?:/|\Z)")
 
 
-@dataclass(frozen=True, slots=True)
-class PathView:
+class PathView(NamedTuple):
     """What of the request a path condition looks at.
 
     Attributes:
@@ -50,8 +48,7 @@ DECODED = PathView()
 RAW = DECODED.raw()
 
 
-@dataclass(frozen=True, slots=True)
-class PathMatch:
+class PathMatch(NamedTuple):
     """A path condition.
 
     Attributes:
@@ -66,6 +63,11 @@ class PathMatch:
 
 
 ANY_PATH = PathMatch()
+
+
+def occurs_normalised(text: str) -> bool:
+    """Tell whether a text can be found within nginx's normalised paths."""
+    return _NEVER_WITHIN_NORMALISED.search(text) is None
 
 
 def is_safe(prefix: str) -> bool:

@@ -65,6 +65,32 @@ class OPAService(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     policy: Annotated[str, _NOT_EMPTY]
 
 
+class Redirects(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which local ports TCP connections are redirected to that listeners without a port of their own wait for.
+
+    Attributes:
+        first_port: of the range that ports are taken from.
+        last_port: of the range.
+        ports: `output/10.96.0.7:9080` -> port, where the one that the name gives by itself is taken.
+    """
+
+    first_port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 20_000
+    last_port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 29_999
+    ports: dict[str, Annotated[int, msgspec.Meta(ge=1, le=65535)]] = {}
+
+    def __post_init__(self) -> None:
+        """Refuse a range without a port."""
+        if self.last_port < self.first_port:
+            raise ValueError(f"redirects: last_port {self.last_port} is below first_port {self.first_port}")
+
+    def port_of(self, name: str) -> int:
+        """Give the port of a destination: from its name alone, so that no other listener ever moves it."""
+        if name in self.ports:
+            return self.ports[name]
+        number = int.from_bytes(blake2b(name.encode(), digest_size=8).digest())
+        return self.first_port + number % (self.last_port - self.first_port + 1)
+
+
 class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Decisions of the operator.
 
@@ -73,6 +99,7 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         path_matching: `decoded` matches on nginx's normalised path, `raw` guards every route with the raw one
             (mapping.md section 3).
         port_map: Envoy listener port -> APISIX port, where they differ.
+        redirects: the ports of TCP connections that the node redirects (mapping.md section 7, port-map mode).
         collectors: cluster that spans are sent to -> URL of the collector, e.g. `http://zipkin:9411`.
         max_flat_keys: keys per bucket above which flat mode is used (mapping.md section 8, step 6).
         dns_servers: `host:port` of the resolvers of the nodes' DNS discovery. With any, a STRICT_DNS cluster of one
@@ -94,6 +121,7 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     overrides: dict[str, Action] = {}
     path_matching: Literal["decoded", "raw"] = "decoded"
     port_map: dict[int, int] = {}
+    redirects: Redirects = Redirects()
     collectors: dict[str, str] = {}
     max_flat_keys: int = 2000
     max_object_bytes: int = 1_500_000

@@ -51,6 +51,7 @@ class Requirement:
         source: the change of APISIX that brought it.
         what: that of the value at the path which needs the version; empty = all of it.
         when: tells of the value at the path whether it needs the version; None = always.
+        among: tells of the whole object whether the row is about it; None = always.
     """
 
     since: Version
@@ -61,6 +62,7 @@ class Requirement:
     source: str
     what: str = ""
     when: Callable[[Any], bool] | None = None
+    among: Callable[[Any], bool] | None = None
 
 
 def has_default(text: str) -> bool:
@@ -93,11 +95,16 @@ def _is_short_key(value: Any) -> bool:
     return any(len(key) < _MIN_OLD_KEY for key in keys)
 
 
+def _is_stream(upstream: Any) -> bool:
+    return bool(upstream.get("scheme") == "tls")
+
+
 def _plugin(name: str, *path: str) -> tuple[str, ...]:
     return ("plugins", name, *path)
 
 
 _NO_PROBES = "endpoints are not probed: the probe's method or body cannot be given"
+_NO_CERTIFICATE = "connections are not served: streams present no client certificate"
 _NO_SNI = "clients that name no server, or one without a certificate, cannot connect"
 _NO_HEADER = "the header is not written: it has several values"
 _NO_TOKENS = "requests are denied: the claims of tokens cannot be checked"
@@ -149,6 +156,9 @@ _OBJECTS = (
         "#13726",
         "http_method, http_req_body",
         lambda checks: any(name in checks.get("active", {}) for name in ("http_method", "http_req_body")),
+    ),
+    Requirement(
+        (3, 18), ("upstreams",), ("tls",), Loss.DECISION, _NO_CERTIFICATE, "#13596", "of a stream", among=_is_stream
     ),
     Requirement(
         (3, 14), ("stream_routes",), _plugin("traffic-split"), Loss.DECISION, "the chain is not served", "#12630"

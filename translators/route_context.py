@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from translators.connection import ConnectionDraft
 
@@ -31,6 +31,7 @@ class RouteContext:
         is_last: the routes are for requests of no scope, of a chain that has scopes.
         connection: what the connection manager does to every request.
         memo: what mappings have worked out once for all routes of the unit, by keys that begin with their name.
+        chain_memo: the same for all units of the chain: from listener, chain, connection manager and policy alone.
         consumers: those that routes of the unit let in, values without their names; filters add to it.
     """
 
@@ -47,11 +48,11 @@ class RouteContext:
     is_last: bool = False
     connection: ConnectionDraft = field(default_factory=ConnectionDraft)
     memo: dict[tuple[Any, ...], Any] = field(default_factory=dict, compare=False)
+    chain_memo: dict[tuple[Any, ...], Any] = field(default_factory=dict, compare=False)
     consumers: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """One APISIX route of an Envoy route, without its match: most routes have one part, splits have several.
 
     Parts stand in the order in which they are tried; every part but the last has `conditions`.
@@ -64,11 +65,13 @@ class Part:
             that a change does not rebuild the router (mapping.md section 9).
         is_blocking: the part only denies; such a part may stand in for a route whose match had to be widened.
         is_guard: a filter answers; parts of the route itself follow.
+        is_local_reply: Envoy would give its answer as a local reply, which the connection manager forms.
     """
 
     suffix: str = ""
     conditions: tuple[Expr, ...] = ()
-    fields: dict[str, Any] = field(default_factory=dict)
-    volatile: dict[str, Any] = field(default_factory=dict)
+    fields: dict[str, Any] = {}  # noqa: RUF012 - never written to
+    volatile: dict[str, Any] = {}  # noqa: RUF012 - never written to
     is_blocking: bool = False
     is_guard: bool = False
+    is_local_reply: bool = True

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
 from hashlib import blake2b
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from schemas.records import Severity
 from translators import action, dispatch
 from translators.block import UNAVAILABLE, denial
 from translators.element import elements
 from translators.expr import ALWAYS
+from translators.mappings.http_connection_manager.local_reply_config import formed
 from translators.mappings.match.matcher_tree import InexpressibleMatcherError, Leaf, leaves_of
 from translators.match import translate_match
 from translators.path_key import ANY_PATH, PathMatch
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from schemas import xds
     from translators.expr import Expr
     from translators.findings import Findings
-    from translators.match_draft import MatchDraft
     from translators.path_key import PathView
     from translators.route_context import Part, RouteContext
     from translators.where import Where
@@ -32,8 +31,7 @@ _COLLISION_EFFECT = "a header whose name differs by `-` and `_` only satisfies t
 _COLLISION_REMEDY = "drop such headers before the proxy, or match on another header"
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One APISIX route to be.
 
     Attributes:
@@ -52,7 +50,7 @@ class Entry:
     part: Part
     path: PathMatch = ANY_PATH
     methods: tuple[str, ...] = ()
-    conditions: tuple[Expr, ...] = field(default=())
+    conditions: tuple[Expr, ...] = ()
 
     @property
     def is_conditional(self) -> bool:
@@ -76,7 +74,7 @@ def virtual_host_entries(context: RouteContext, view: PathView, at: Where, findi
     leaves = _leaves(virtual_host, at, findings)
     if not is_open or leaves is None:
         return [Entry("blocked", "", None, denial(UNAVAILABLE, "RT-MATCHER"))]
-    groups = [_fixed("require_tls", action.require_tls_parts(context, at, findings))]
+    groups = [_fixed("require_tls", action.require_tls_parts(context, at, findings), context)]
     identities = iter(route_identities([route for leaf in leaves for route in leaf.routes]))
     terminal = terminal_entries(context, at, findings)
     for leaf in leaves:
@@ -85,7 +83,7 @@ def virtual_host_entries(context: RouteContext, view: PathView, at: Where, findi
             entries = _route_entries(route, context, view, place, findings, identity=next(identities))
             groups.append(_conditioned(entries, leaf.condition))
         if leaf.condition != ALWAYS:
-            closing = [replace(one, identity=f"{one.identity}:{leaf.condition}") for one in terminal]
+            closing = [one._replace(identity=f"{one.identity}:{leaf.condition}") for one in terminal]
             groups.append(_conditioned(closing, leaf.condition))
     groups.append(terminal)
     return _hoisted([group for group in groups if group])
@@ -107,7 +105,7 @@ def _conditioned(entries: list[Entry], condition: Expr) -> list[Entry]:
     """Give entries under a further condition."""
     if condition == ALWAYS:
         return entries
-    return [replace(entry, conditions=(condition, *entry.conditions)) for entry in entries]
+    return [entry._replace(conditions=(condition, *entry.conditions)) for entry in entries]
 
 
 def _hoisted(groups: list[list[Entry]]) -> list[Entry]:
@@ -123,11 +121,12 @@ def _hoisted(groups: list[list[Entry]]) -> list[Entry]:
 
 def terminal_entries(context: RouteContext, at: Where, findings: Findings) -> list[Entry]:
     """List the answer to requests that no route takes."""
-    return _fixed("terminal", action.terminal_parts(context, at, findings))
+    return _fixed("terminal", action.terminal_parts(context, at, findings), context)
 
 
-def _fixed(identity: str, parts: Sequence[Part]) -> list[Entry]:
-    return [Entry(identity, "", None, part, conditions=part.conditions) for part in parts]
+def _fixed(identity: str, parts: Sequence[Part], context: RouteContext) -> list[Entry]:
+    replies = formed(parts, context.connection.local_reply)
+    return [Entry(identity, "", None, part, conditions=part.conditions) for part in replies]
 
 
 def _route_entries(
@@ -135,7 +134,14 @@ def _route_entries(
 ) -> list[Entry]:
     is_open = dispatch.apply(route, None, at, findings)
     overwrites = context.hcm.use_remote_address.value and not context.hcm.xff_num_trusted_hops
-    match = translate_match(route.match, view, at.field("match"), findings, is_proto_overwritten=bool(overwrites))
+    match = translate_match(
+        route.match,
+        view,
+        at.field("match"),
+        findings,
+        is_proto_overwritten=bool(overwrites),
+        memo=context.chain_memo,
+    )
     if not match.is_possible:
         return []
     parts = action.build_parts(route, context, at, findings)
@@ -143,17 +149,17 @@ def _route_entries(
         # Fail closed: a condition is missing, so the entry matches more than the route. Only denying may do that.
         parts = [part for part in parts if part.is_blocking]
     if match.colliding_headers and (route.HasField("direct_response") or not all(part.is_blocking for part in parts)):
-        _note_collisions(match, parts, findings)
+        _note_collisions(match.collisions(at.field("match")), parts, findings)
     return [
         Entry(identity, route.name, at, part, match.path, match.methods, (*match.conditions, *part.conditions))
-        for part in parts
+        for part in formed(parts, context.connection.local_reply)
     ]
 
 
-def _note_collisions(match: MatchDraft, parts: Sequence[Part], findings: Findings) -> None:
+def _note_collisions(places: Sequence[Where], parts: Sequence[Part], findings: Findings) -> None:
     """Report headers that a client can forge under another name, where access depends on them (section 14.25)."""
     if any(part.is_blocking for part in parts):
-        for place in match.colliding_headers:
+        for place in places:
             findings.report(
                 "RT-HEADER", place, severity=Severity.WARN, effect=_COLLISION_EFFECT, remedy=_COLLISION_REMEDY
             )
@@ -164,7 +170,10 @@ def route_identities(routes: Sequence[xds.Message]) -> list[str]:
 
     A route is known by its name where that is unique, else by its match; equal matches are counted.
     """
-    names = Counter(route.name for route in routes)
+    named = [route.name for route in routes]
+    if all(named) and len(set(named)) == len(named):  # as most control planes name them: nothing to count
+        return [f"name:{name}" for name in named]
+    names = Counter(named)
     seen: Counter[str] = Counter()
     identities = []
     for route in routes:

@@ -31,6 +31,7 @@ _OBJECT_BYTES = 150
 """What a plugin_config costs besides its plugins."""
 _COUNTING = frozenset({"limit-conn", "limit-req", "workflow"})
 """Plugins that count under the object they stand in: in a service they count for all its routes."""
+_MAY_COUNT = _COUNTING | {"limit-count"}
 _DIRECTIONS = {1: "inbound", 2: "outbound"}
 
 
@@ -116,6 +117,8 @@ class RouteObjects:
     def _share_counters(self, value: dict[str, Any]) -> None:
         """Move plugins that count into a service; its id is its content, so whatever means the same limit shares it."""
         plugins = value.get("plugins", {})
+        if _MAY_COUNT.isdisjoint(plugins):
+            return
         counting = {name: conf for name, conf in plugins.items() if _counts_in_place(name, conf)}
         if not counting:
             return
@@ -205,7 +208,7 @@ class RouteObjects:
 
 
 def _counts_in_place(name: str, conf: dict[str, Any]) -> bool:
-    return name in _COUNTING or (name == "limit-count" and "group" not in conf)
+    return name in _MAY_COUNT and (name in _COUNTING or "group" not in conf)
 
 
 def _name(route_config: str, virtual_host: str, entry: Entry, route_id: str) -> str:

@@ -126,7 +126,7 @@ def _address_condition(
     if not sockets:
         return None
     others = _socket_addresses(neighbours)
-    if _is_bound(listener):
+    if is_bound(listener):
         return _bound_condition(sockets, others, findings.policy.port_map)
     try:
         return expr.any_of(_redirected_condition(host, port, others) for host, port in sockets)
@@ -135,11 +135,12 @@ def _address_condition(
         return None
 
 
-def _is_bound(listener: xds.Message) -> bool:
+def is_bound(listener: xds.Message) -> bool:
+    """Tell whether a listener has a port; one without gets only connections that were redirected to another one."""
     if listener.HasField("bind_to_port"):
         return bool(listener.bind_to_port.value)
-    bind = listener.deprecated_v1.bind_to_port
-    return bool(bind.value) if listener.deprecated_v1.HasField("bind_to_port") else True
+    old = listener.deprecated_v1
+    return not old.HasField("bind_to_port") or bool(old.bind_to_port.value)
 
 
 def _socket_address(address: xds.Message) -> tuple[str, int] | None:

@@ -1,12 +1,14 @@
-"""Translate units of the kind `secret`: certificates are served by tls units, so a secret only has to be sound."""
+"""Translate units of the kind `secret`: its certificate as clusters present it; tls units serve their own."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from schemas import xds
+from schemas.records import Role
 from translators import dispatch
 from translators.mappings.tls.certificate import read_key_pair
+from translators.mappings.tls.client_certificate import secret_ssl
 from translators.translation import Translation
 from translators.where import Where
 
@@ -16,20 +18,24 @@ if TYPE_CHECKING:
 
 
 def translate(view: UnitView, findings: Findings) -> Translation:
-    """Check a secret.
+    """Translate a secret.
 
     Args:
-        view: SUBJECT Secret.
+        view: SUBJECT Secret; USE UpstreamTlsContext when clusters present its certificate.
         findings: receives SEC-SOURCE and SEC-KEYPAIR, once per secret however many chains use it.
 
     Returns:
-        Nothing to serve.
+        The ssl object of a certificate that clusters present; nothing for any other secret, which is only checked.
     """
     secret = view.subject(xds.SECRET)
     if secret is None:
         return Translation()
     at = Where(xds.SECRET, secret.name)
     dispatch.apply(secret, None, at, findings)
-    if secret.HasField("tls_certificate"):
-        read_key_pair(secret.tls_certificate, at.field("tls_certificate"), findings)
-    return Translation()
+    if not secret.HasField("tls_certificate"):
+        return Translation()
+    pair = read_key_pair(secret.tls_certificate, at.field("tls_certificate"), findings)
+    if pair is None or not view.all(Role.USE, xds.UPSTREAM_TLS_CONTEXT):
+        return Translation()
+    ssl = secret_ssl(secret.name, pair)
+    return Translation([ssl], origins={ssl.key: at})

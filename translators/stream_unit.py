@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from schemas import xds
+from schemas.records import Severity
 from translators.chain_draft import ChainDraft
 from translators.dispatch import diagnose
 from translators.etcd_object import build_object
@@ -25,7 +26,9 @@ from translators.mappings.stream.filter_chain_match import (
 from translators.mappings.stream.network_filter import apply_filters, is_http
 from translators.mappings.stream.region import MAX_PIECES, Network, Region, subtract, text_of, without_servers
 from translators.mappings.transport_socket import read_socket, unwrap
+from translators.redirect import destined_port, redirect
 from translators.registry import Diagnosed, find
+from translators.scope import is_bound
 from translators.translation import Translation
 from translators.variant import blackhole
 from translators.where import Where
@@ -85,15 +88,14 @@ def translate(view: UnitView, findings: Findings) -> Translation:
         findings.report(
             "CFG-INVALID", at.field("filter_chains"), effect="the listener has no chain, so it is not served"
         )
-    if not is_served or not _is_bound(listener, at, findings):
+    if not is_served:
         return Translation()
     clusters = view.references(xds.CLUSTER)
     chains = _chains(listener, clusters, at, findings)
     routes: dict[str, EtcdObject] = {}
     origins: dict[str, Where] = {}
     for address, port in addresses:
-        mapped = findings.policy.port_map.get(port, port)
-        for claim in _disjoint(_claims(chains, address, mapped, findings), findings):
+        for claim in _disjoint(_claims(listener, chains, address, port, findings), findings):
             if claim.chain.draft.is_closed:
                 continue  # what it takes is nobody else's
             route = _stream_route(listener.name, claim)
@@ -133,21 +135,6 @@ def _note_fields(listener: xds.Message, at: Where, findings: Findings) -> bool:
         findings.report("LST-FCDS", at.field("fcds_config"))
     listener_filter.apply(listener, None, at, findings)
     return not any(listener.HasField(field) for field in _CLOSING)
-
-
-def _is_bound(listener: xds.Message, at: Where, findings: Findings) -> bool:
-    is_bound = not listener.HasField("bind_to_port") or listener.bind_to_port.value
-    if listener.HasField("deprecated_v1") and listener.deprecated_v1.HasField("bind_to_port"):
-        is_bound = is_bound and listener.deprecated_v1.bind_to_port.value
-    if not is_bound:
-        findings.report(
-            "LST-PORT-CLOSED",
-            at.field("bind_to_port"),
-            effect="the listener is not served: it gets redirected connections only, and stream routes cannot tell "
-            "where those were meant to go",
-            remedy="give the listener a port of its own",
-        )
-    return is_bound
 
 
 def _chains(listener: xds.Message, clusters: dict[str, xds.Message], at: Where, findings: Findings) -> list[_Chain]:
@@ -216,22 +203,48 @@ def _without_protocols(match: xds.Message) -> bytes:
     return bytes(copy.SerializeToString(deterministic=True))
 
 
-def _claims(chains: list[_Chain], address: Network | None, port: int, findings: Findings) -> list[_Claim]:
+def _claims(
+    listener: xds.Message, chains: list[_Chain], address: Network | None, port: int, findings: Findings
+) -> list[_Claim]:
     claims = []
     for chain in chains:
-        wanted = chain.match.destination_port
-        if wanted.value and findings.policy.port_map.get(wanted.value, wanted.value) != port:
-            findings.report(
-                "LST-PORT-CLOSED", chain.at.field("filter_chain_match.destination_port"), value=str(wanted.value)
-            )
+        place = chain.at.field("filter_chain_match")
+        destined = destined_port(listener, chain.match, port, findings.policy)
+        if destined is None:
+            wanted = chain.match.destination_port.value
+            findings.report("LST-PORT-CLOSED", place.field("destination_port"), value=str(wanted))
             continue
-        regions = read_regions(chain.match, address, chain.at.field("filter_chain_match"), findings)
-        claims += [_Claim(chain, port, sni, region) for sni in chain.snis for region in regions]
+        for region in read_regions(chain.match, address, place, findings):
+            mapped, where = findings.policy.port_map.get(port, port), region
+            if destined:
+                mapped = redirect(listener, region.server, destined, findings.policy).to
+                where = Region(None, region.remote)
+                _note_redirect(listener, chain, mapped, findings)
+            claims += [_Claim(chain, mapped, sni, where) for sni in chain.snis]
     return claims
+
+
+def _note_redirect(listener: xds.Message, chain: _Chain, to: int, findings: Findings) -> None:
+    is_chain = is_bound(listener)
+    findings.report(
+        "LST-PORT-CLOSED",
+        chain.at.field("filter_chain_match.destination_port") if is_chain else chain.at,
+        value=str(to),
+        severity=Severity.WARN,
+        effect=f"its connections are served on port {to}, where the node has to redirect them",
+        remedy="set the rules that `meshferry bootstrap` prints",
+    )
 
 
 def _disjoint(claims: list[_Claim], findings: Findings) -> list[_Claim]:
     """Cut the claims so that no two overlap; what Envoy would prefer keeps its own."""
+    by_port: dict[int, list[_Claim]] = {}
+    for claim in claims:
+        by_port.setdefault(claim.port, []).append(claim)
+    return [kept for same in by_port.values() for kept in _disjoint_on_port(same, findings)]
+
+
+def _disjoint_on_port(claims: list[_Claim], findings: Findings) -> list[_Claim]:
     ranked = sorted(
         enumerate(claims),
         key=lambda item: (item[1].chain.is_default, [-length for length in item[1].region.specificity()], item[0]),

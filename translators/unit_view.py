@@ -26,6 +26,10 @@ class UnitView:
             (self.unit.resources[index].name, self._message(index)) for index in self._indices.get((role, type_url), ())
         ]
 
+    def bodies(self, role: Role, type_url: str) -> tuple[bytes, ...]:
+        """Give what the messages of a role and type are parsed from, in the unit's order."""
+        return tuple([self.unit.resources[index].body for index in self._indices.get((role, type_url), ())])
+
     def subject(self, type_url: str) -> xds.Message | None:
         """Give the first subject of a type."""
         found = self.all(Role.SUBJECT, type_url)

@@ -13,6 +13,7 @@ import jsonschema_rs
 import orjson
 
 from translators.fitting import closed, fitted
+from translators.requirement import NEWEST_REQUIREMENT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -60,9 +61,10 @@ def validated(
         reference: the schemas of the nodes, beside our own.
     """
     kept: dict[str, EtcdObject] = {}
+    has_older_nodes = findings.policy.versions()[0] < NEWEST_REQUIREMENT
     for made in sorted(objects, key=lambda item: (item.key, item.value)):
         place = (origins or {}).get(made.key) or at.item("objects", made.key)
-        candidate = fitted(made, place, findings)
+        candidate = fitted(made, place, findings) if has_older_nodes else made
         if candidate is not None and reference is not None:
             candidate = _fitting_the_nodes(candidate, place, findings, reference)
         if candidate is None:

@@ -24,6 +24,7 @@ from translators.mappings.cluster.retry_policy import l4_retries, l7_retries, l7
 
 if TYPE_CHECKING:
     from schemas.records import EtcdObject
+    from translators.route_context import RouteContext
 
 Layer = Literal["l7", "l4", "udp"]
 BLACKHOLE_ID = "xds-blackhole"
@@ -133,6 +134,14 @@ def http_protocol_options(cluster: xds.Message | None) -> xds.Message | None:
         return None
     options = xds.unpack(cluster.typed_extension_protocol_options[HTTP_PROTOCOL_OPTIONS])
     return options if options is not None and options.DESCRIPTOR.full_name == HTTP_PROTOCOL_OPTIONS else None
+
+
+def known_options(name: str, context: RouteContext) -> xds.Message | None:
+    """Give the same of the cluster of a name: looked for once a unit, as its routes lead to few."""
+    key = "known_options", name
+    if key not in context.memo:
+        context.memo[key] = http_protocol_options(context.clusters.get(name))
+    return context.memo[key]
 
 
 def speaks_both(cluster: xds.Message | None) -> bool:

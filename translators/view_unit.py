@@ -11,20 +11,23 @@ import orjson
 from schemas import xds
 from schemas.records import Role
 from translators.etcd_object import build_object
+from translators.findings import Findings
 from translators.http_filter import manager_place
 from translators.mappings.listener.listener_filter import speaks_proxy_protocol
+from translators.mappings.stream.filter_chain_match import read_addresses, read_servers
 from translators.mappings.stream.network_filter import is_http
 from translators.mappings.transport_socket import is_raw, unwrap
 from translators.node_setting import NodeSettings
 from translators.proxy_protocol import ProxyPort, proxy_protocol
-from translators.scope import Chain
+from translators.redirect import Redirect, destined_port, redirect
+from translators.scope import Chain, is_bound
 from translators.translation import Translation
 from translators.view_rule import Managed, global_rule
 from translators.where import Where
 
 if TYPE_CHECKING:
     from schemas.records import Resource
-    from translators.findings import Findings
+    from translators.policy import Policy
     from translators.unit_view import UnitView
 
 ROUTER = "radixtree_host_uri"
@@ -113,13 +116,16 @@ def translate(view: UnitView, findings: Findings) -> Translation:
                 "CFG-UNKNOWN-ANY", Where(resource.type_url, resource.name), effect="the resource is not translated"
             )
     ports: dict[int, _Port] = {}
+    redirects: dict[Redirect, Where] = {}
     settings, managed = NodeSettings(), []
     listeners = [listener for _, listener in view.all(Role.SUBJECT, xds.LISTENER)]
     for listener in listeners:
         at = Where(xds.LISTENER, listener.name)
         _collect(listener, at, ports, findings)
+        _collect_redirected(listener, at, ports, redirects, findings.policy)
         managed += _managed(listener, at, settings, findings)
     manifest = _manifest(dict(sorted(ports.items())), findings)
+    manifest |= _redirects(redirects, findings)
     settings.is_proxied = "proxy_protocol" in manifest
     manifest |= settings.manifest(findings)
     objects = [global_rule(managed, listeners, findings.policy)]
@@ -151,7 +157,7 @@ def _collect(listener: xds.Message, at: Where, ports: dict[int, _Port], findings
     if listener.HasField("internal_listener"):
         findings.report("LST-INTERNAL", at.field("internal_listener"))
         return
-    if not _is_bound(listener):
+    if not is_bound(listener):
         return
     addresses = [(listener.address, at.field("address"))]
     for index, additional in enumerate(listener.additional_addresses):
@@ -168,7 +174,47 @@ def _collect(listener: xds.Message, at: Where, ports: dict[int, _Port], findings
         if socket.protocol == _UDP:
             _want_udp(listener, place, port, findings)
         else:
-            _want_tcp(listener, at, port)
+            _want_tcp(listener, at, port, socket.port_value, findings.policy)
+
+
+def _collect_redirected(
+    listener: xds.Message, at: Where, ports: dict[int, _Port], redirects: dict[Redirect, Where], policy: Policy
+) -> None:
+    """Note the ports of chains whose connections the node redirects; their faults are the stream unit's to report."""
+    for network, own in read_addresses(listener, at, Findings(policy)):
+        for chain, place in _chains(listener, at):
+            destined = 0 if is_http(chain) else destined_port(listener, chain.filter_chain_match, own, policy)
+            if not destined:
+                continue
+            for server in read_servers(chain.filter_chain_match, network):
+                found = redirect(listener, server, destined, policy)
+                redirects.setdefault(found, place)
+                port = ports.setdefault(found.to, _Port())
+                port.addresses.add("0.0.0.0")  # noqa: S104 - the address is noted, nobody listens here
+                (port.tls if _speaks_tls(chain) else port.tcp).append(place)
+
+
+def _chains(listener: xds.Message, at: Where) -> list[tuple[xds.Message, Where]]:
+    chains = [(chain, at.item("filter_chains", chain.name or i)) for i, chain in enumerate(listener.filter_chains)]
+    if listener.HasField("default_filter_chain"):
+        chains.append((listener.default_filter_chain, at.field("default_filter_chain")))
+    return chains
+
+
+def _redirects(redirects: dict[Redirect, Where], findings: Findings) -> dict[str, Any]:
+    """Give the rules for the manifest, and report destinations that fall on one port."""
+    taken: dict[int, Redirect] = {}
+    for found in sorted(redirects, key=Redirect.rank):
+        first = taken.setdefault(found.to, found)
+        if first is not found:
+            findings.report(
+                "LST-STREAM-OVERLAP",
+                redirects[found],
+                value=found.name(),
+                effect=f"it falls on port {found.to}, as {first.name()} does",
+                remedy="give one of them another port: `redirects.ports` of the policy",
+            )
+    return {"redirects": [found.rule() for found in sorted(redirects, key=Redirect.rank)]} if redirects else {}
 
 
 def _managed(listener: xds.Message, at: Where, settings: NodeSettings, findings: Findings) -> list[Managed]:
@@ -192,13 +238,6 @@ def _managed(listener: xds.Message, at: Where, settings: NodeSettings, findings:
     return managed
 
 
-def _is_bound(listener: xds.Message) -> bool:
-    if listener.HasField("bind_to_port") and not listener.bind_to_port.value:
-        return False
-    old = listener.deprecated_v1
-    return not old.HasField("bind_to_port") or bool(old.bind_to_port.value)
-
-
 def _want_udp(listener: xds.Message, at: Where, port: _Port, findings: Findings) -> None:
     if listener.udp_listener_config.HasField("quic_options"):
         port.has_http3 = True
@@ -208,11 +247,10 @@ def _want_udp(listener: xds.Message, at: Where, port: _Port, findings: Findings)
         findings.report("LST-ADDR", at, value="UDP", effect="the UDP listener is not served")
 
 
-def _want_tcp(listener: xds.Message, at: Where, port: _Port) -> None:
-    chains = [(chain, at.item("filter_chains", chain.name or i)) for i, chain in enumerate(listener.filter_chains)]
-    if listener.HasField("default_filter_chain"):
-        chains.append((listener.default_filter_chain, at.field("default_filter_chain")))
-    for chain, place in chains:
+def _want_tcp(listener: xds.Message, at: Where, port: _Port, own: int, policy: Policy) -> None:
+    for chain, place in _chains(listener, at):
+        if not is_http(chain) and destined_port(listener, chain.filter_chain_match, own, policy):
+            continue
         is_tls = _speaks_tls(chain)
         port.proxied.setdefault(speaks_proxy_protocol(listener) or chain.use_proxy_proto.value, place)
         if is_http(chain):

@@ -41,8 +41,23 @@ def future_revision() -> EtcdError:
 
 
 def permission_denied() -> EtcdError:
-    """A write: the keys come from the log and from nowhere else."""
+    """A write, for the keys come from the log and from nowhere else; or a key outside the user's prefixes."""
     return EtcdError(403, 7, "etcdserver: permission denied")
+
+
+def user_name_empty() -> EtcdError:
+    """There are users, and the request has no token."""
+    return invalid_argument("etcdserver: user name is empty")
+
+
+def authentication_failed() -> EtcdError:
+    """There is no such user, or the password is another: nobody is told which."""
+    return invalid_argument("etcdserver: authentication failed, invalid user ID or password")
+
+
+def invalid_auth_token() -> EtcdError:
+    """The token is nobody's, or has ended."""
+    return EtcdError(401, 16, "etcdserver: invalid auth token")
 
 
 def key_not_provided() -> EtcdError:
@@ -63,6 +78,11 @@ def message_too_large(size: int, limit: int) -> EtcdError:
 def not_ready() -> EtcdError:
     """There is no state to serve yet; the client sleeps and comes back (rule 15)."""
     return EtcdError(503, 14, "etcdserver: no state yet: the bundles topic has not been read and there is no snapshot")
+
+
+def too_many_watches() -> EtcdError:
+    """Watches come faster than the agent is told to take them; the client sleeps and comes back (rule 15)."""
+    return EtcdError(503, 14, "etcdserver: too many new watches at once, come back in a while")
 
 
 def auth_not_enabled() -> EtcdError:

@@ -149,6 +149,17 @@ def read_bool(value: object) -> bool:
     return value
 
 
+def read_text(value: object) -> str:
+    """Read a string field.
+
+    Raises:
+        EtcdError: not a string.
+    """
+    if not isinstance(value, str):
+        raise invalid_argument(f"json: cannot unmarshal {_go_type(value)} into Go value of type string")
+    return value
+
+
 def enum_reader(enum: type[IntEnum]) -> Callable[[Any], Any]:
     """Make the reader of an enum field: a number, or a name.
 

@@ -48,7 +48,7 @@ class LeaseJSON:
             lease_id = _read_id(found)
             ttl_s = self._leases.keep_alive(lease_id)
             ttl = b',"TTL":"%d"' % ttl_s if ttl_s else b""
-            lines.append(b'{"result":%b}\n' % self._answer(b'%b%b' % (_render_id(lease_id), ttl)))
+            lines.append(b'{"result":%b}\n' % self._answer(b"%b%b" % (_render_id(lease_id), ttl)))
             found, rest = split_object(rest)
         return b"".join(lines)
 

@@ -104,8 +104,7 @@ def read_txn(message: Message) -> TxnRequest:
 
 def _read_compare(message: Message) -> Compare:
     union = message.WhichOneof("target_union")
-    value = getattr(message, union) if union else 0
-    is_number = isinstance(value, int)
+    value: int | bytes = getattr(message, union) if union else 0
     try:
         result, target = CompareResult(message.result), CompareTarget(message.target)
     except ValueError:
@@ -114,8 +113,8 @@ def _read_compare(message: Message) -> Compare:
         message.key,
         result,
         target,
-        value if is_number else 0,
-        b"" if is_number else value,
+        value if isinstance(value, int) else 0,
+        value if isinstance(value, bytes) else b"",
         message.range_end,
     )
 

@@ -11,6 +11,7 @@ from agent.grpc.message import encode, header, parse
 from schemas.etcd import message_class
 
 if TYPE_CHECKING:
+    from agent.etcd.auth import Auth
     from agent.etcd.member import Member
 
 GET_ALARMS = 0
@@ -68,9 +69,10 @@ class MaintenanceMessages:
         response = message_class("MemberListResponse")
         return encode(response(header=header(self._member.identity, 0), members=[listed]))
 
-    def authenticate(self, _: bytes) -> bytes:
-        """Refuse a user and a password: there are none."""
-        raise errors.auth_not_enabled()
+    def authenticate(self, auth: Auth, data: bytes) -> bytes:
+        """Answer an Authenticate with a token."""
+        request = parse("AuthenticateRequest", data)
+        return self._answer("AuthenticateResponse", token=auth.authenticate(request.name, request.password))
 
     def auth_status(self, _: bytes) -> bytes:
         """Answer an AuthStatus."""

@@ -11,6 +11,8 @@ from agent.etcd.json_codec import RAFT_TERM
 from schemas.etcd import Message, message_class
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from agent.etcd.json_codec import Identity
     from agent.store.image import KeyValue
 
@@ -30,6 +32,17 @@ def parse(name: str, data: bytes) -> Message:
     except DecodeError:
         raise errors.undecodable() from None
     return message
+
+
+def named_ranges(message: Message) -> Iterator[tuple[bytes, bytes]]:
+    """Give each key and range_end of a request, at any depth: a txn has them in its operations."""
+    fields = message.DESCRIPTOR.fields_by_name
+    if "key" in fields and message.key:
+        yield message.key, message.range_end if "range_end" in fields else b""
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            for inner in value if field.is_repeated else (value,):
+                yield from named_ranges(inner)
 
 
 def header(identity: Identity, revision: int) -> Message:

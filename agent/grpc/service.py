@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 from agent.grpc.kv import KVMessages
 from agent.grpc.lease import LeaseMessages
 from agent.grpc.maintenance import MaintenanceMessages
+from agent.grpc.message import named_ranges, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from agent.etcd.auth import Grant
     from agent.etcd.member import Member
 
     Unary = Callable[[bytes], bytes]
@@ -18,7 +20,16 @@ if TYPE_CHECKING:
 WATCH_PATH = b"/etcdserverpb.Watch/Watch"
 KEEP_ALIVE_PATH = b"/etcdserverpb.Lease/LeaseKeepAlive"
 MEMBER_LIST_PATH = b"/etcdserverpb.Cluster/MemberList"
+AUTHENTICATE_PATH = b"/etcdserverpb.Auth/Authenticate"
+HEALTH_PREFIX = b"/grpc.health.v1.Health/"
 HEALTH_WATCH_PATH = b"/grpc.health.v1.Health/Watch"
+_NAMES_KEYS = {
+    b"/etcdserverpb.KV/Range": "RangeRequest",
+    b"/etcdserverpb.KV/Put": "PutRequest",
+    b"/etcdserverpb.KV/DeleteRange": "DeleteRangeRequest",
+    b"/etcdserverpb.KV/Txn": "TxnRequest",
+}
+"""Requests that name keys, by the message they come in."""
 _REFUSED = {
     "Cluster": ("MemberAdd", "MemberRemove", "MemberUpdate", "MemberPromote"),
     "Maintenance": ("Defragment", "MoveLeader", "Downgrade"),
@@ -49,7 +60,7 @@ class Services:
         member: who answers.
 
     Attributes:
-        unary: path -> what answers it, except the member list.
+        unary: path -> what answers it, except the member list and authentication.
         maintenance: answers the member list, with the caller's URL.
         lease: answers the requests of a LeaseKeepAlive stream.
     """
@@ -58,6 +69,22 @@ class Services:
         self.lease = LeaseMessages(member)
         self.maintenance = MaintenanceMessages(member)
         self.unary = _unary(KVMessages(member), self.lease, self.maintenance)
+
+    def answer(self, path: bytes, grant: Grant | None, data: bytes) -> bytes:
+        """Answer a unary call.
+
+        Args:
+            path: one of `unary`.
+            grant: the keys that may be named; None for all.
+            data: the request.
+
+        Raises:
+            EtcdError: what etcd refuses; PermissionDenied for keys outside the grant.
+        """
+        if grant is not None and path in _NAMES_KEYS:
+            for key, range_end in named_ranges(parse(_NAMES_KEYS[path], data)):
+                grant.check(key, range_end)
+        return self.unary[path](data)
 
 
 def _unary(kv: KVMessages, lease: LeaseMessages, maintenance: MaintenanceMessages) -> dict[bytes, Unary]:
@@ -75,7 +102,6 @@ def _unary(kv: KVMessages, lease: LeaseMessages, maintenance: MaintenanceMessage
         "etcdserverpb.Maintenance/Alarm": maintenance.alarm,
         "etcdserverpb.Maintenance/Hash": maintenance.hash,
         "etcdserverpb.Maintenance/HashKV": maintenance.hash_kv,
-        "etcdserverpb.Auth/Authenticate": maintenance.authenticate,
         "etcdserverpb.Auth/AuthStatus": maintenance.auth_status,
         "grpc.health.v1.Health/Check": maintenance.health,
     }

@@ -35,6 +35,7 @@ from schemas.etcd import Message, message_class
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from agent.etcd.auth import Grant
     from agent.etcd.json_codec import Identity
     from agent.store.delta import Change, Event
     from agent.store.hub import Hub
@@ -152,12 +153,14 @@ class WatchStream:
         hub: where they are told from.
         identity: the ids in the headers.
         outlet: where their frames go.
+        grant: the keys that may be watched; None for all.
     """
 
-    __slots__ = ("_identity", "_next_id", "_wants_progress", "_watches", "hub", "outlet")
+    __slots__ = ("_grant", "_identity", "_next_id", "_wants_progress", "_watches", "hub", "outlet")
 
-    def __init__(self, hub: Hub, identity: Identity, outlet: Outlet) -> None:
+    def __init__(self, hub: Hub, identity: Identity, outlet: Outlet, grant: Grant | None = None) -> None:
         self.hub = hub
+        self._grant = grant
         self.outlet = outlet
         self._identity = identity
         self._watches: dict[int, StreamWatch] = {}
@@ -200,6 +203,8 @@ class WatchStream:
     def _refusal(self, request: Message) -> str:
         """Say why a watch cannot be had, in etcd's words where it has some."""
         key, range_end = request.key or b"\0", request.range_end
+        if self._grant is not None and not self._grant.covers(key, range_end):
+            return "rpc error: code = PermissionDenied desc = etcdserver: permission denied"
         if request.watch_id and request.watch_id in self._watches:
             return "mvcc: duplicate watch ID provided on the WatchStream"
         if range_end and range_end != b"\0" and key >= range_end:
@@ -320,7 +325,7 @@ def _event(event: Event, revision: int, spec: WatchSpec) -> Message:
 def with_watch_id(frames: bytes, watch_id: int) -> bytes:
     """Give rendered frames the field of a watch id other than 0."""
     field = _WATCH_ID_TAG + _varint(watch_id)
-    parts, at = [], 0
+    parts, at = list[bytes](), 0
     while at < len(frames):
         end = at + PREFIX_BYTES + int.from_bytes(frames[at + 1 : at + PREFIX_BYTES])
         size = end - at - PREFIX_BYTES + len(field)

@@ -30,10 +30,14 @@ class Hub:
     Args:
         store: what is watched.
         render: makes their lines.
+
+    Attributes:
+        published_lines: how many there have been.
     """
 
     def __init__(self, store: Store, render: Render) -> None:
         self.store = store
+        self.published_lines = 0
         self._lines = Lines(render)
         self._feeds: dict[WatchSpec, tuple[Feed, set[Subscriber]]] = {}
 
@@ -66,6 +70,7 @@ class Hub:
             for line, next_revision in feed.slices(changes, self.store.revision + 1):
                 feed.next_revision = next_revision
                 if line:
+                    self.published_lines += 1
                     event = ChangesPublished((SendLines(line),))
                     for member in tuple(members):
                         member.deliver(event)

@@ -52,3 +52,8 @@ class Reading:
         self.units.pop(unit_key, None)
         self.units[unit_key] = read
         self.rejected.pop(unit_key, None)
+
+    def reject(self, unit_key: str, reason: str) -> None:
+        """Take a unit's record back: what is served of it stays as it is."""
+        self.units.pop(unit_key, None)
+        self.rejected[unit_key] = reason

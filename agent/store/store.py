@@ -10,12 +10,13 @@ from agent.store.directory import placeholder_keys
 from agent.store.history import History
 from agent.store.image import Image, Provenance, UnitState
 from agent.store.reading import Read, Reading
+from agent.store.removal import UNLIMITED, removed_count
 from schemas.codec import UnreadableRecordError, decode
 from schemas.keys import GENESIS_KEY, revision_of
 from schemas.records import Genesis
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from agent.store.bundle import Reveal
     from agent.store.delta import Event
@@ -37,6 +38,9 @@ class Store:
         reveal: opens the sealed private keys inside a value; the default leaves them sealed.
         history: how many changes watchers can catch up with.
         image: a restored image; a new one is empty.
+
+    Attributes:
+        removal: what one record may take away; set by the journal's head, so that a step taken again decides the same.
     """
 
     def __init__(
@@ -51,6 +55,7 @@ class Store:
         self.history = history if history is not None else History()
         self.history.reset(self.image.revision)
         self.placeholders = placeholder_keys(prefix)
+        self.removal = UNLIMITED
         self._reveal = reveal
         self._reading: Reading | None = None
 
@@ -142,8 +147,14 @@ class Store:
         known = self.image.units.get(unit_key)
         if state is not None and known is not None and state.seq < known.seq:
             return []
+        if reason := self._reason_against([(unit_key, state)]):
+            self.image.rejected[unit_key] = reason
+            return []
         self.image.rejected.pop(unit_key, None)
         return self._settle(replace_unit(self.image, unit_key, state), revision)
+
+    def _reason_against(self, replaced: Sequence[tuple[str, UnitState | None]]) -> str | None:
+        return self.removal.reason_against(self.image, removed_count(self.image, replaced))
 
     def _settle(self, keys: Iterable[bytes], revision: int) -> list[Event]:
         return [event for key in keys if (event := settle(self.image, key, revision)) is not None]
@@ -200,21 +211,34 @@ class Store:
         )
         if not is_same_life:
             image.shift = 0
-        kept = reading.units.keys() | reading.rejected.keys()
-        for unit_key, read in reading.units.items():
+        for unit_key, read in tuple(reading.units.items()):
             known = image.units.get(unit_key)
             if is_same_life and known is not None and read.state is not None and read.state.seq < known.seq:
+                continue
+            if reason := self._reason_against([(unit_key, read.state)]):
+                reading.reject(unit_key, reason)
                 continue
             for key in replace_unit(image, unit_key, read.state):
                 touched.pop(key, None)
                 touched[key] = read.offset
-        for unit_key in [unit_key for unit_key in image.units if unit_key not in kept]:
+        for unit_key in self._vanished(reading):
             touched.update(dict.fromkeys(replace_unit(image, unit_key, None), reading.last_offset))
         if not is_same_life:
             for unit_key in reading.rejected.keys() & image.units.keys() - reading.units.keys():
                 image.units[unit_key] = UnitState(0, image.units[unit_key].objects)
         image.rejected = dict(reading.rejected)
         return {key: offset for key, offset in touched.items() if not is_settled(image, key)}
+
+    def _vanished(self, reading: Reading) -> list[str]:
+        """Name the units the re-read did not mention; none, and all rejected, if too much would go with them."""
+        kept = reading.units.keys() | reading.rejected.keys()
+        vanished = [unit_key for unit_key in self.image.units if unit_key not in kept]
+        reason = self._reason_against([(unit_key, None) for unit_key in vanished])
+        if reason is None:
+            return vanished
+        for unit_key in vanished:
+            reading.reject(unit_key, f"the topic does not mention it any more, but {reason}")
+        return []
 
     def _revise(self, reading: Reading, touched: dict[bytes, int]) -> list[Change]:
         """Give each key that changes its revision and move the header to the last record that was read."""

@@ -7,12 +7,15 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from agent.etcd import errors
+from agent.etcd.auth import Auth, Clock
+from agent.etcd.json_codec import render_header
 from agent.etcd.kv_json import KVJSON
 from agent.etcd.lease_json import LeaseJSON
 from agent.etcd.maintenance_json import MaintenanceJSON
 from agent.etcd.member import SERVER_VERSION, Member
 from agent.etcd.watch import render_events
 from agent.store.hub import Hub
+from agent.wire.admission import Admission
 from agent.wire.response import GRPC_JSON, JSON, Response, chunk, failure, text
 from agent.wire.wheel import Wheel
 
@@ -30,6 +33,8 @@ WATCH_PATHS = frozenset({b"/v3/watch", b"/v3beta/watch"})
 _BASES = ("v3", "v3beta")
 _MEMBER_LIST_PATHS = frozenset(f"/{base}/cluster/member/list".encode() for base in _BASES)
 _KEEP_ALIVE_PATHS = frozenset(f"/{base}/lease/keepalive".encode() for base in _BASES)
+_AUTHENTICATE_PATHS = frozenset(f"/{base}/auth/authenticate".encode() for base in _BASES)
+_NO_USERS = Auth((), Clock(lambda: 0.0, lambda: 0.0))
 
 
 class Readiness(NamedTuple):
@@ -46,6 +51,10 @@ class Connection(Protocol):
         """A heartbeat interval has passed."""
         ...
 
+    def retire(self) -> bool:
+        """Close, unless it holds a watch: then it is closed in its turn, and True tells so."""
+        ...
+
     def abort(self) -> None:
         """Close at once."""
         ...
@@ -58,44 +67,61 @@ class Front:
         store: what is served.
         identity: the ids in the headers.
         readiness: asked by the health routes.
+        admission: asked for each new watch.
+        metrics: answers `/metrics`; without it there are none.
+        auth: who may name which keys.
         name: the member's name.
 
     Attributes:
+        published_events: how many there have been.
         wheel: all open connections, for heartbeats.
         member: what both codecs answer from.
         readiness: see there.
-        authorize: told the token of every gRPC call; raises EtcdError for one that may not ask.
         grpc: what the HTTP/2 connections share, once there is one.
     """
 
     def __init__(
-        self, store: Store, identity: Identity, readiness: Callable[[], Readiness], name: str = "meshferry"
+        self,
+        store: Store,
+        identity: Identity,
+        readiness: Callable[[], Readiness],
+        admission: Admission | None = None,
+        metrics: Callable[[], Response] | None = None,
+        *,
+        auth: Auth = _NO_USERS,
+        name: str = "meshferry",
     ) -> None:
+        self.published_events = 0
         self.store = store
+        self.admission = admission or Admission(max_delay_s=0.0)
+        self.auth = auth
         self.identity = identity
         self.wheel: Wheel[Connection] = Wheel()
         self.readiness = readiness
         self.member = Member(store, identity, name, time.monotonic, _first_lease_id(identity))
-        self.authorize: Callable[[str], None] = _allow
         self.grpc: object = None
         self._hubs = [Hub(store, partial(_render_chunk, identity))]
         self._maintenance = MaintenanceJSON(self.member)
-        posts = _posts(self.member, self._maintenance)
+        posts = _posts(self.member, self._maintenance) | {"auth/authenticate": self._authenticate}
         self._posts = {f"/{base}/{path}".encode(): call for base in _BASES for path, call in posts.items()}
         self._gets = {
             b"/version": lambda: Response(200, JSON, VERSION),
             b"/health": self._health,
             b"/livez": lambda: text(200, "ok\n"),
             b"/readyz": self._ready,
+            **({} if metrics is None else {b"/metrics": metrics}),
         }
 
-    def answer(self, method: bytes, path: bytes, body: bytes, url: Callable[[], str] = str) -> Response:
-        """Answer any request but a watch.
+    def answer(
+        self, method: bytes, path: bytes, body: bytes, token: str = "", url: Callable[[], str] = str
+    ) -> Response:
+        """Answer any request but a watch; what tells nothing of the keys needs no token.
 
         Args:
             method: of the request; so `path`, without a query, and `body`.
             path: see there.
             body: see there.
+            token: of the user, empty for none.
             url: gives the URL by which the caller has reached this port.
         """
         if method == b"OPTIONS":
@@ -104,20 +130,26 @@ class Front:
             is_allowed = method in {b"GET", b"HEAD"}
             return self._gets[path]() if is_allowed else text(405, "Method Not Allowed\n", b"Allow: GET\r\n")
         if path in self._posts or path in _MEMBER_LIST_PATHS:
-            return self._post(path, body, url) if method == b"POST" else text(405, "Method Not Allowed\n")
+            return self._post(path, body, token, url) if method == b"POST" else text(405, "Method Not Allowed\n")
         if path in WATCH_PATHS:
             return text(405, "Method Not Allowed\n")
         if path.startswith((b"/v3/", b"/v3beta/")):
             return text(404, "Not Found\n")
         return text(404, "404 page not found\n")
 
-    def _post(self, path: bytes, body: bytes, url: Callable[[], str]) -> Response:
+    def _post(self, path: bytes, body: bytes, token: str, url: Callable[[], str]) -> Response:
         try:
+            if self.auth.is_enabled and path not in _AUTHENTICATE_PATHS:
+                self.auth.authorize(token).check_request(body)
             if path in _MEMBER_LIST_PATHS:
                 return Response(200, GRPC_JSON, self._maintenance.member_list(body, url()))
             return Response(200, GRPC_JSON, self._posts[path](body), is_stream=path in _KEEP_ALIVE_PATHS)
         except errors.EtcdError as error:
             return failure(error)
+
+    def _authenticate(self, body: bytes) -> bytes:
+        token = self.auth.authenticate_request(body).encode()
+        return b'{"header":%b,"token":"%b"}' % (render_header(self.identity, self.store.revision), token)
 
     def _health(self) -> Response:
         is_ready, reason = self.readiness()
@@ -134,6 +166,11 @@ class Front:
         """How many watches are open."""
         return sum(hub.watcher_count for hub in self._hubs)
 
+    @property
+    def published_lines(self) -> int:
+        """How many lines were made, in all encodings."""
+        return sum(hub.published_lines for hub in self._hubs)
+
     def add_hub(self, render: Render) -> Hub:
         """Open the watches of another encoding."""
         self._hubs.append(Hub(self.store, render))
@@ -149,6 +186,7 @@ class Front:
 
     def publish(self, changes: Sequence[Change]) -> None:
         """Tell every live watcher; call it after every step of the store, also one without changes."""
+        self.published_events += sum(len(change.events) for change in changes)
         for hub in self._hubs:
             hub.publish(changes)
 
@@ -178,7 +216,6 @@ def _posts(member: Member, maintenance: MaintenanceJSON) -> dict[str, Callable[[
         "cluster/member/remove": maintenance.refuse,
         "cluster/member/update": maintenance.refuse,
         "cluster/member/promote": maintenance.refuse,
-        "auth/authenticate": _refuse_authentication,
     }
 
 
@@ -187,13 +224,5 @@ def _first_lease_id(identity: Identity) -> int:
     return (identity.member_id & 0x7FFF) << 48 | (time.time_ns() // 1_000_000 & 0xFFFFFFFFFF) << 8 | 1
 
 
-def _allow(_: str) -> None:
-    """There are no users."""
-
-
 def _render_chunk(identity: Identity, spec: WatchSpec, changes: Sequence[Change]) -> bytes:
     return chunk(render_events(identity, spec, changes))
-
-
-def _refuse_authentication(_: bytes) -> bytes:
-    raise errors.auth_not_enabled()

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple, cast
+from functools import partial
+from http import HTTPStatus
+from typing import TYPE_CHECKING, cast
 
 import httptools
 
@@ -46,7 +48,8 @@ from agent.store.watcher import (
 from agent.wire import response
 from agent.wire.address import own_url
 from agent.wire.front import WATCH_PATHS
-from agent.wire.response import CONTINUE, HEARTBEAT_CHUNK, STREAM_HEAD, Response, chunk, failure, text
+from agent.wire.request import Request, kept_header
+from agent.wire.response import CONTINUE, HEARTBEAT_CHUNK, STREAM_HEAD, Response, chunk, failure, text, unreadable
 
 if TYPE_CHECKING:
     from agent.store.watcher import Event
@@ -59,17 +62,6 @@ WRITE_HIGH_BYTES = 512 << 10
 MAX_QUIET_BEATS = 8
 """Heartbeat intervals a connection may be silent without a watch: two minutes."""
 _TURN, _BEAT, _PAUSED, _RESUMED, _LOST = TurnGranted(), HeartbeatDue(), WritePaused(), WriteResumed(), ConnectionLost()
-
-
-class Request(NamedTuple):
-    """A request that waits for its answer; `refusal` answers it whatever it asks."""
-
-    method: bytes
-    path: bytes
-    body: bytes
-    is_keep_alive: bool
-    is_old: bool
-    refusal: Response | None = None
 
 
 class HTTPConnection(asyncio.Protocol):
@@ -85,6 +77,7 @@ class HTTPConnection(asyncio.Protocol):
         "_framing",
         "_front",
         "_head_bytes",
+        "_held",
         "_is_in_head",
         "_is_paused",
         "_parser",
@@ -93,6 +86,7 @@ class HTTPConnection(asyncio.Protocol):
         "_quiet_beats",
         "_refusal",
         "_slot",
+        "_token",
         "_transport",
         "_watcher",
     )
@@ -104,10 +98,12 @@ class HTTPConnection(asyncio.Protocol):
         self._watcher: Watcher | None = None
         self._body = bytearray()
         self._path = self._framing = b""
+        self._token = ""
         self._head_bytes = 0
         self._is_in_head = False
         self._is_paused = False
         self._refusal: Response | None = None
+        self._held: asyncio.TimerHandle | None = None
         self._quiet_beats = 0
         self._slot = -1
         self._transport: asyncio.Transport
@@ -125,6 +121,8 @@ class HTTPConnection(asyncio.Protocol):
         del exc
         self._front.wheel.remove(self, self._slot)
         self._parser = self._queue = None
+        if self._held:
+            self._held.cancel()
         if self._watcher is not None:
             self._watcher.receive(_LOST)
             self._front.leave(self._watcher.feed.spec, self)
@@ -145,6 +143,12 @@ class HTTPConnection(asyncio.Protocol):
                 self.deliver(_RESUMED)
         else:
             self._answer()
+
+    def retire(self) -> bool:
+        """Close after what was answered; a watch stays until its turn comes."""
+        if not self._watcher:
+            self._transport.close()
+        return bool(self._watcher)
 
     def abort(self) -> None:
         """Close without a last chunk: APISIX reconnects silently (section 5.3)."""
@@ -173,7 +177,7 @@ class HTTPConnection(asyncio.Protocol):
         except httptools.HttpParserUpgrade as upgrade:
             self._stay(parser.get_method(), data[upgrade.args[0] :])
         except httptools.HttpParserError:
-            self._refuse(self._refusal or text(400, "400 Bad Request"))
+            self._refuse(self._refusal or unreadable(data))
         if was_in_head and self._is_in_head:
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD_BYTES:
@@ -191,7 +195,7 @@ class HTTPConnection(asyncio.Protocol):
     def on_message_begin(self) -> None:
         """Parser: a request begins."""
         self._is_in_head, self._head_bytes = True, 0
-        self._path, self._framing, self._body = b"", b"", bytearray()
+        self._path, self._framing, self._body, self._token = b"", b"", bytearray(), ""
 
     def on_url(self, url: bytes) -> None:
         """Parser: a piece of the request target."""
@@ -199,11 +203,12 @@ class HTTPConnection(asyncio.Protocol):
         self._count_head(len(url))
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Parser: a header. Only Expect matters to us, and how the body is framed."""
+        """Parser: a header. Only the token and Expect matter to us, and how the body is framed."""
         self._count_head(len(name) + len(value))
         name = name.lower()
-        if name in {b"content-length", b"transfer-encoding", b"connection"} and b"upgrade" not in value.lower():
-            self._framing += b"%b: %b\r\n" % (name, value)
+        self._framing += kept_header(name, value)
+        if name == b"authorization":
+            self._token = value.strip().decode("latin-1")
         elif name == b"expect" and not self._queue and self._watcher is None:
             self._transport.write(CONTINUE)
 
@@ -234,14 +239,9 @@ class HTTPConnection(asyncio.Protocol):
         parser = self._parser
         if parser is None or parser.should_upgrade() or self._transport.is_closing():
             return
-        request = Request(
-            parser.get_method(),
-            self._path,
-            bytes(self._body),
-            parser.should_keep_alive(),
-            parser.get_http_version() == "1.0",
-        )
-        self._enqueue(request)
+        is_keep_alive, is_old = parser.should_keep_alive(), parser.get_http_version() == "1.0"
+        body = bytes(self._body)
+        self._enqueue(Request(parser.get_method(), self._path, body, is_keep_alive, is_old, token=self._token))
         self._body = bytearray()
 
     # Answers
@@ -268,13 +268,13 @@ class HTTPConnection(asyncio.Protocol):
             self._listen_on()
         elif self._body and self._is_watch() and self._is_open():
             self._open_early()
-        if queue and self._is_paused and self._watcher is None:
+        if queue and (self._is_paused or self._held) and self._watcher is None:
             self._transport.pause_reading()
         elif not self._transport.is_closing():
             self._transport.resume_reading()
 
     def _is_open(self) -> bool:
-        return not self._is_paused and self._watcher is None and not self._transport.is_closing()
+        return not (self._is_paused or self._held or self._watcher or self._transport.is_closing())
 
     def _respond(self, request: Request) -> None:
         if request.refusal is not None:
@@ -282,17 +282,13 @@ class HTTPConnection(asyncio.Protocol):
         elif request.path in WATCH_PATHS and request.method == b"POST":
             self._open_watch(request)
         else:
-            self._send(request, self._front.answer(request.method, request.path, request.body, self._url))
-
-    def _url(self) -> str:
-        return own_url(self._transport)
+            answer = partial(self._front.answer, request.method, request.path, request.body, request.token)
+            self._send(request, answer(partial(own_url, self._transport)))
 
     def _send(self, request: Request, answer: Response) -> None:
         head = response.head(answer, is_keep_alive=request.is_keep_alive, is_old=request.is_old)
-        if request.method == b"HEAD":
-            self._transport.write(head)
-        else:
-            self._transport.writelines((head, response.body_of(answer, is_old=request.is_old)))
+        body = b"" if request.method == b"HEAD" else response.body_of(answer, is_old=request.is_old)
+        self._transport.writelines((head, body))
         if not request.is_keep_alive:
             self._transport.close()
 
@@ -308,9 +304,9 @@ class HTTPConnection(asyncio.Protocol):
             self._send(request, text(505, "a watch needs HTTP/1.1\n"))
             return
         try:
-            rest = self._take_watch_objects(request.body)
+            rest = self._take_watch_objects(request.body, request.token)
         except EtcdError as error:
-            self._send(request, failure(error))
+            self._refuse_watch(request, error)
             return
         if self._watcher is None:
             self._send(request, failure(EtcdError(500, 2, "unexpected EOF" if rest else "EOF")))
@@ -320,35 +316,52 @@ class HTTPConnection(asyncio.Protocol):
     def _open_early(self) -> None:
         """Start a watch as soon as its first JSON object is there: the body may never end."""
         try:
-            self._body = bytearray(self._take_watch_objects(bytes(self._body)))
+            self._body = bytearray(self._take_watch_objects(bytes(self._body), self._token))
         except EtcdError as error:
-            self._refuse(failure(error))
-            self._answer()
+            self._parser, self._body = None, bytearray()
+            self._refuse_watch(Request(b"", b"", b"", is_keep_alive=False, is_old=False), error)
+
+    def _refuse_watch(self, request: Request, error: EtcdError) -> None:
+        """Refuse now, or after a while if the client is to come back: not all of them at once (rule 15)."""
+        delay_s = self._front.admission.delay_s() if error.status == HTTPStatus.SERVICE_UNAVAILABLE else 0.0
+        if delay_s:
+            self._held = asyncio.get_running_loop().call_later(delay_s, self._release, request, failure(error))
+        else:
+            self._send(request, failure(error))
+
+    def _release(self, request: Request, refusal: Response) -> None:
+        self._held = None
+        self._send(request, refusal)
+        self._answer()
 
     def _listen_on(self) -> None:
         """Take what else the client says in the body of an open watch; what cannot be read is ignored."""
         try:
-            self._body = bytearray(self._take_watch_objects(bytes(self._body)))
+            self._body = bytearray(self._take_watch_objects(bytes(self._body), ""))
         except EtcdError:
             self._body = bytearray()
 
-    def _take_watch_objects(self, data: bytes) -> bytes:
+    def _take_watch_objects(self, data: bytes, token: str) -> bytes:
         """Take the complete JSON objects of a watch body and give the rest back.
 
         Raises:
-            EtcdError: what there is can never be a watch request, or there is no state yet.
+            EtcdError: it can never be a watch request, the token does not allow it, or it cannot be taken yet. It is
+                refused by its status: on etcd's `canceled` line APISIX comes back 2,000 times a second (section 5.3).
         """
         found, rest = split_object(data)
         while found:
-            self._take_watch_object(found)
+            self._take_watch_object(found, token)
             found, rest = split_object(rest)
         return rest
 
-    def _take_watch_object(self, found: bytes) -> None:
+    def _take_watch_object(self, found: bytes, token: str) -> None:
         match parse_watch(found):
             case CreateRequest(spec, start_revision) if self._watcher is None:
+                self._front.auth.authorize(token).check(spec.key, spec.range_end)
                 if not self._front.store.image.is_ready:
                     raise errors.not_ready()
+                if not self._front.admission.admits():
+                    raise errors.too_many_watches()
                 self._watcher = Watcher(self._front.join(spec, self))
                 self.deliver(WatchRequested(start_revision))
             case CancelRequest() if self._watcher is not None:

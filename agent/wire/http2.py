@@ -1,8 +1,8 @@
 """One HTTP/2 connection: gRPC calls around the sans-IO services.
 
-The only file that touches grpclib, whose server-protocol classes are private; tests/agent/wire/test_http2.py holds the
-contract. grpclib moves frames, windows and pings; calls are answered here, because its own request handler has no
-limit for the size of a message and logs what clients do wrong.
+Only this file and grpc_call.py touch grpclib, whose server-protocol classes are private; the contract is held by
+tests/agent/wire/test_http2.py. grpclib moves frames, windows and pings; calls are answered here, because its own request
+handler has no limit for the size of a message and logs what clients do wrong.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from grpclib.config import Configuration
-from grpclib.metadata import encode_grpc_message
 from grpclib.protocol import AbstractHandler, H2Protocol
 from h2.config import H2Configuration
 from h2.events import UnknownFrameReceived
@@ -22,10 +22,18 @@ from h2.settings import SettingCodes
 
 from agent.etcd import errors
 from agent.etcd.errors import EtcdError
-from agent.grpc.message import PREFIX_BYTES, frame
-from agent.grpc.service import HEALTH_WATCH_PATH, KEEP_ALIVE_PATH, MEMBER_LIST_PATH, WATCH_PATH, Services
+from agent.grpc.service import (
+    AUTHENTICATE_PATH,
+    HEALTH_PREFIX,
+    HEALTH_WATCH_PATH,
+    KEEP_ALIVE_PATH,
+    MEMBER_LIST_PATH,
+    WATCH_PATH,
+    Services,
+)
 from agent.grpc.watch import WatchStream, renderer
 from agent.wire.address import own_url
+from agent.wire.grpc_call import Call
 from agent.wire.http1 import MAX_QUIET_BEATS, WRITE_HIGH_BYTES
 
 if TYPE_CHECKING:
@@ -33,20 +41,15 @@ if TYPE_CHECKING:
 
     from grpclib.protocol import Stream
 
+    from agent.etcd.auth import Grant
     from agent.store.hub import Hub
     from agent.wire.front import Front
 
 LOGGER = logging.getLogger("meshferry.agent")
-MAX_MESSAGE_BYTES = 2 << 20
-"""etcd's --max-request-bytes and the overhead of gRPC."""
 MAX_STREAMS = 1024
-MAX_WATCHES = 1024
-"""Per connection: the dashboard leaks watches (section 8)."""
 MAX_DEAF_BEATS = 4
 """Heartbeat intervals a connection may leave a ping, or what was written, alone."""
-_CONFIG = Configuration(
-    http2_connection_window_size=4 << 20, http2_stream_window_size=1 << 20
-).__for_server__()
+_CONFIG = Configuration(http2_connection_window_size=4 << 20, http2_stream_window_size=1 << 20).__for_server__()
 _H2_CONFIG = H2Configuration(
     client_side=False,
     header_encoding=None,
@@ -55,8 +58,6 @@ _H2_CONFIG = H2Configuration(
     normalize_inbound_headers=False,
     normalize_outbound_headers=False,
 )
-_HEAD = [(b":status", b"200"), (b"content-type", b"application/grpc")]
-_OK = [(b"grpc-status", b"0")]
 _PING = b"heartbea"
 
 
@@ -103,7 +104,7 @@ class GRPCConnection(H2Protocol):
         h2 = self.connection._connection  # noqa: SLF001 - grpclib hides what it wraps
         h2.update_settings({SettingCodes.MAX_CONCURRENT_STREAMS: MAX_STREAMS})
         self.connection.flush()
-        self.processor.processors[UnknownFrameReceived] = _ignore  # type: ignore[index]  # HTTP/2 wants it ignored
+        self.processor.processors[UnknownFrameReceived] = _ignore  # HTTP/2 wants it ignored
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Free the watches at once."""
@@ -152,6 +153,12 @@ class GRPCConnection(H2Protocol):
         elif self._quiet_beats >= MAX_QUIET_BEATS:
             self.transport.close()
 
+    def retire(self) -> bool:
+        """Close unless a call is open: it goes on until its turn comes."""
+        if not self._calls.is_busy:
+            self.transport.close()
+        return self._calls.is_busy
+
     def abort(self) -> None:
         """Close at once: clients resume by revision."""
         self.transport.abort()
@@ -170,6 +177,15 @@ class _Calls(AbstractHandler):
         self.sessions: set[WatchStream] = set()
         self.watch_count = 0
         self._tasks: dict[Stream, asyncio.Task[None]] = {}
+
+    @property
+    def front(self) -> Front:
+        """What answers."""
+        return self.shared.front
+
+    def abort(self) -> None:
+        """Close the connection at once."""
+        self.owner.transport.abort()
 
     @property
     def is_busy(self) -> bool:
@@ -213,206 +229,34 @@ class _Calls(AbstractHandler):
         path, services = headers.get(b":path", b""), self.shared.services
         if headers.get(b":method") != b"POST" or not headers.get(b"content-type", b"").startswith(b"application/grpc"):
             return call.reject()
-        self.shared.front.authorize(headers.get(b"token", headers.get(b"authorization", b"")).decode("ascii", "replace"))
-        if path in services.unary:
-            return call.unary(services.unary[path])
-        if path == WATCH_PATH:
-            return call.watch(self.shared.hub)
-        if path == KEEP_ALIVE_PATH:
-            return call.each(services.lease.keep_alive)
-        if path == MEMBER_LIST_PATH:
-            return call.unary(lambda data: services.maintenance.member_list(data, own_url(self.owner.transport)))
-        if path == HEALTH_WATCH_PATH:
-            return call.once(services.maintenance.health)
-        service, _, method = path.decode("ascii", "replace").strip("/").rpartition("/")
-        raise errors.unimplemented(f"unknown method {method} for service {service}")
+        if path == AUTHENTICATE_PATH:
+            return call.unary(partial(services.maintenance.authenticate, self.shared.front.auth))
+        grant = None if path.startswith(HEALTH_PREFIX) else self._grant(headers)
+        return (
+            call.unary(partial(services.answer, path, grant))
+            if path in services.unary
+            else self._stream(path, call, grant)
+        )
 
+    def _stream(self, path: bytes, call: Call, grant: Grant | None) -> Coroutine[None, None, None]:
+        services = self.shared.services
+        match path:
+            case _ if path == WATCH_PATH:
+                found = call.watch(self.shared.hub, grant)
+            case _ if path == KEEP_ALIVE_PATH:
+                found = call.each(services.lease.keep_alive)
+            case _ if path == MEMBER_LIST_PATH:
+                found = call.unary(lambda data: services.maintenance.member_list(data, own_url(self.owner.transport)))
+            case _ if path == HEALTH_WATCH_PATH:
+                found = call.once(services.maintenance.health)
+            case _:
+                service, _, method = path.decode("ascii", "replace").strip("/").rpartition("/")
+                raise errors.unimplemented(f"unknown method {method} for service {service}")
+        return found
 
-class Call:
-    """One call: its messages in and out.
-
-    Args:
-        calls: those of the connection.
-        stream: grpclib's side of it.
-    """
-
-    __slots__ = ("_calls", "_drain", "_has_head", "_h2", "_on_blocked", "_on_drained", "_pending", "_stream")
-
-    def __init__(self, calls: _Calls, stream: Stream) -> None:
-        self._calls = calls
-        self._stream = stream
-        self._h2 = stream._h2_connection  # noqa: SLF001 - grpclib hides what it wraps
-        self._has_head = False
-        self._pending: list[bytes] = []
-        self._drain: asyncio.Task[None] | None = None
-        self._on_blocked: Callable[[], None] = _nothing
-        self._on_drained: Callable[[], None] = _nothing
-
-    # The kinds of calls
-
-    async def unary(self, answer: Callable[[bytes], bytes]) -> None:
-        """One message, one answer."""
-        data = await self._receive()
-        if data is None:
-            raise EtcdError(500, 13, "grpc: the request has no message")
-        self.send(frame(answer(data)))
-        await self._end()
-
-    async def each(self, answer: Callable[[bytes], bytes]) -> None:
-        """An answer for each message, until the client has no more."""
-        while (data := await self._receive()) is not None:
-            self.send(frame(answer(data)))
-            await self._drained()
-        await self._end()
-
-    async def once(self, answer: Callable[[bytes], bytes]) -> None:
-        """One answer on a stream that stays open."""
-        self.send(frame(answer(await self._receive() or b"")))
-        await self._forever()
-
-    async def watch(self, hub: Hub) -> None:
-        """Watch until the client ends the call; one that has no more requests stays (section 2.5)."""
-        session = WatchStream(hub, self._calls.shared.front.identity, self)
-        self._on_blocked, self._on_drained = session.block, session.unblock
-        self._calls.sessions.add(session)
-        try:
-            while (data := await self._receive()) is not None:
-                session.take(data)
-                await self._drained()
-            await self._forever()
-        finally:
-            self._calls.sessions.discard(session)
-            session.close()
-
-    async def _forever(self) -> None:
-        await asyncio.get_running_loop().create_future()
-
-    # Messages in
-
-    async def _receive(self) -> bytes | None:
-        """Give the next message, None after the last one.
-
-        Raises:
-            EtcdError: it is compressed, too large or cut short.
-        """
-        try:
-            prefix = await self._stream.recv_data(PREFIX_BYTES)
-            if not prefix:
-                return None
-            if prefix[0]:
-                raise errors.unimplemented("grpc: Decompressor is not installed for grpc-encoding")
-            size = int.from_bytes(prefix[1:])
-            if size > MAX_MESSAGE_BYTES:
-                raise errors.message_too_large(size, MAX_MESSAGE_BYTES)
-            data: bytes = await self._stream.recv_data(size)
-        except AssertionError:  # what grpclib makes of a stream that ends inside a message
-            raise EtcdError(500, 13, "unexpected EOF") from None
-        if len(data) < size:
-            raise EtcdError(500, 13, "unexpected EOF")
-        return data
-
-    # Messages out
-
-    @property
-    def is_blocked(self) -> bool:
-        """Whether something waits to be sent."""
-        return self._drain is not None
-
-    def send(self, frames: bytes) -> None:
-        """Send frames, at once if the windows and the client allow it, else as soon as they do."""
-        if not self._stream.closable:
-            return
-        self._open()
-        if self._drain is None and self._fits(len(frames)):
-            self._write(frames)
-            return
-        self._pending.append(frames)
-        if self._drain is None:
-            self._drain = asyncio.get_running_loop().create_task(self._send_pending())
-            self._on_blocked()
-
-    def _open(self) -> None:
-        if not self._has_head:
-            self._has_head = True
-            self._h2.send_headers(self._stream.id, _HEAD)
-
-    def _fits(self, size: int) -> bool:
-        connection = self._stream.connection
-        return connection.write_ready.is_set() and size <= self._h2.local_flow_control_window(self._stream.id)
-
-    def _write(self, frames: bytes) -> None:
-        limit = self._h2.max_outbound_frame_size
-        for first in range(0, len(frames), limit):
-            self._h2.send_data(self._stream.id, frames[first : first + limit])
-        self._stream.connection.flush()
-
-    async def _send_pending(self) -> None:
-        """Send what waits; grpclib waits for the windows."""
-        try:
-            while self._pending:
-                await self._stream.send_data(self._pending[0])
-                del self._pending[0]
-        except ProtocolError:
-            self._pending.clear()  # the stream is gone, and so will be its call
-        self._drain = None
-        self._on_drained()
-
-    async def _drained(self) -> None:
-        while self._drain is not None:
-            await asyncio.wait([self._drain])
-
-    async def _end(self) -> None:
-        await self._drained()
-        if self._stream.closable:
-            self._h2.send_headers(self._stream.id, _OK, end_stream=True)
-            self._stream.connection.flush()
-
-    async def fail(self, error: EtcdError) -> None:
-        """End the call with an error."""
-        await self._drained()
-        if not self._stream.closable:
-            return
-        trailers = [
-            (b"grpc-status", b"%d" % error.code),
-            (b"grpc-message", encode_grpc_message(error.message).encode()),
-        ]
-        self._h2.send_headers(self._stream.id, trailers if self._has_head else _HEAD + trailers, end_stream=True)
-        if self._stream.closable:
-            self._h2.reset_stream(self._stream.id, error_code=0)
-        self._stream.connection.flush()
-
-    async def reject(self) -> None:
-        """End what is no gRPC call."""
-        if self._stream.closable:
-            self._h2.send_headers(self._stream.id, [(b":status", b"415")], end_stream=True)
-            self._stream.connection.flush()
-
-    def close(self) -> None:
-        """Stop sending."""
-        if self._drain is not None:
-            self._drain.cancel()
-
-    # What a watch stream asks for beside
-
-    def request_turn(self, call: Callable[[], None]) -> None:
-        """Call back after other work."""
-        asyncio.get_running_loop().call_soon(call)
-
-    def claim_watch(self) -> bool:
-        """Ask for one more watch on the connection."""
-        if self._calls.watch_count >= MAX_WATCHES:
-            return False
-        self._calls.watch_count += 1
-        return True
-
-    def release_watch(self) -> None:
-        """Give a watch back."""
-        self._calls.watch_count -= 1
-
-    def abort(self) -> None:
-        """Close the connection at once."""
-        self._calls.owner.transport.abort()
-
-
-def _nothing() -> None:
-    return
+    def _grant(self, headers: dict[bytes, bytes]) -> Grant | None:
+        """Tell which keys a call may name; None for all where there are no users."""
+        auth = self.shared.front.auth
+        if not auth.is_enabled:
+            return None
+        return auth.authorize(headers.get(b"token", headers.get(b"authorization", b"")).decode("ascii", "replace"))

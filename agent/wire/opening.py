@@ -65,6 +65,11 @@ class Opening(asyncio.Protocol):
         if self._quiet_beats >= MAX_QUIET_BEATS:
             self._transport.abort()
 
+    def retire(self) -> bool:
+        """Close: nothing has been asked yet."""
+        self._transport.close()
+        return False
+
     def abort(self) -> None:
         """Close at once."""
         self._transport.abort()

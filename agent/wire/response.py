@@ -20,6 +20,8 @@ STREAM_HEAD = b"HTTP/1.1 200 OK\r\n" + _CORS + GRPC_JSON + b"Transfer-Encoding: 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 LAST_CHUNK = b"0\r\n\r\n"
 HEARTBEAT_CHUNK = b"1\r\n \r\n"
+TLS_HANDSHAKE = b"\x16"
+"""What a client that speaks TLS begins with: the content type of its first record."""
 
 
 class Response(NamedTuple):
@@ -77,3 +79,10 @@ def text(status: int, body: str, headers: bytes = b"") -> Response:
 def failure(error: EtcdError) -> Response:
     """Make the answer for an etcd error."""
     return Response(error.status, JSON, error.body())
+
+
+def unreadable(data: bytes) -> Response:
+    """Make the answer to bytes that are no HTTP."""
+    if data[:1] == TLS_HANDSHAKE:
+        return text(400, "400 Bad Request: this port does not speak TLS: use http://, or set agent.tls\n")
+    return text(400, "400 Bad Request")

@@ -49,12 +49,17 @@ class SettingsWatch:
         """Leave SIGHUP to the system again."""
         asyncio.get_running_loop().remove_signal_handler(signal.SIGHUP)
 
-    async def changed(self) -> None:
-        """Wait until the settings are to be read; at once on the signal."""
+    async def changed(self) -> bool:
+        """Wait until the settings are to be read; at once on the signal.
+
+        Returns:
+            Whether the signal asked for it.
+        """
         while not await self._is_signalled():
             if self._identity() != self._seen and await self._is_settled():
-                return
+                return False
         self._seen = self._identity()
+        return True
 
     async def _is_settled(self) -> bool:
         """Wait until the file is the same at two looks in a row: one that is written in place may be cut short.

@@ -100,7 +100,8 @@ class MemoryLog:
                 yield found
                 continue
             async with self._grown:
-                await self._grown.wait()
+                while self.is_reachable and self._next.get(topic, 0) <= start:
+                    await self._grown.wait()
 
     def compact(self, topic: str) -> None:
         last = {record.key: record for record in self.topics[topic]}

@@ -8,6 +8,7 @@ import pytest
 
 from agent import follower as follower_module
 from agent.follower import Follower, Patience
+from agent.pace import RouterPace
 from agent.replica import Replica
 from agent.store.bundle import identity
 from schemas.keys import GENESIS_KEY
@@ -16,22 +17,31 @@ from tests.agent.test_state_directory import opened
 from tests.conformance.running_agent import BUNDLES, DEADLINE_S, Shop
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
     from pathlib import Path
 
     from agent.state_directory import StateDirectory
+    from agent.store.delta import Change
 
 
 class Bed:
     """A follower of the shop; `until` waits for what its replica must come to."""
 
-    def __init__(self, directory: StateDirectory, shop: Shop) -> None:
+    def __init__(self, directory: StateDirectory, shop: Shop, max_rebuilds_per_s: float = 0) -> None:
         self.shop = shop
+        self.publications: list[int] = []
         self._moved = asyncio.Event()
-        self.replica = Replica(directory.load(identity), directory, lambda _: self._moved.set())
+        self.replica = Replica(directory.load(identity), directory, self._publish)
         self.replica.open_journal()
         self.store = self.replica.store
-        self.follower = Follower(shop.log, BUNDLES, self.replica, self._moved.set, Patience(quiet_s=0.02, max_s=0.3))
+        pace = RouterPace(max_rebuilds_per_s, "/apisix")
+        patience = Patience(quiet_s=0.02, max_s=0.3)
+        self.follower = Follower(shop.log, BUNDLES, self.replica, self._moved.set, patience, pace=pace)
+
+    def _publish(self, changes: Sequence[Change]) -> None:
+        if changes:
+            self.publications.append(len(changes))
+        self._moved.set()
 
     def routes(self) -> dict[str, int]:
         """The routes and the offsets of their mod_revisions."""
@@ -62,8 +72,8 @@ def directory(tmp_path: Path) -> Iterator[StateDirectory]:
 async def follow(directory: StateDirectory) -> AsyncIterator[Callable[[Shop], Bed]]:
     tasks: list[asyncio.Task[None]] = []
 
-    def start(shop: Shop) -> Bed:
-        bed = Bed(directory, shop)
+    def start(shop: Shop, max_rebuilds_per_s: float = 0) -> Bed:
+        bed = Bed(directory, shop, max_rebuilds_per_s)
         tasks.append(asyncio.create_task(bed.follower.run()))
         return bed
 
@@ -246,3 +256,38 @@ async def test_a_large_batch_is_replayed_over_several_turns(follow):
     for number in range(600, 1200):
         await shop.route(f"{number}")
     await bed.until(lambda: len(bed.routes()) == 1200)
+
+
+async def test_changes_of_routes_are_joined_to_the_pace_of_the_router(follow, shop: Shop):
+    bed = follow(shop, 5)
+    await bed.until(lambda: bed.follower.is_live)
+    before = len(bed.publications)
+    wanted = {f"r{number}" for number in range(20)}
+    for name in sorted(wanted):
+        await shop.route(name)
+        await asyncio.sleep(0)
+    await bed.until(lambda: wanted <= bed.routes().keys())
+    assert sum(bed.publications[before:]) == 20
+    assert len(bed.publications[before:]) <= 3
+
+
+async def test_endpoints_do_not_wait_for_the_router(follow, shop: Shop):
+    bed = follow(shop, 0.001)
+    await bed.until(lambda: bed.follower.is_live)
+    before = len(bed.publications)
+    for number in range(1, 4):
+        await shop.put("c", {"/upstreams/c": b'{"n":%d}' % number})
+        await bed.until(lambda number=number: len(bed.publications) == before + number)
+
+
+async def test_records_that_waited_for_the_router_are_read_again_when_the_log_fails(follow, shop: Shop):
+    bed = follow(shop, 20)
+    await bed.until(lambda: bed.follower.is_live)
+    await shop.route("second")
+    await bed.until(lambda: "second" in bed.routes())
+    await shop.route("third")
+    await asyncio.sleep(0)
+    await shop.log.cut_off()
+    await bed.until(lambda: not bed.follower.is_live)
+    shop.log.is_reachable = True
+    await bed.until(lambda: "third" in bed.routes())

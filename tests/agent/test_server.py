@@ -1,19 +1,24 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import os
 import resource
 import signal
+import socket
 import sys
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import orjson
 import pytest
 
 from agent import server as server_module
-from agent.server import ListenError, raise_file_limit
-from agent.state_directory import StateDirectoryError
+from agent.server import Handover, raise_file_limit
+from agent.state_directory import DirectoryTakenError, StateDirectory, StateDirectoryError
+from agent.wire.http1 import HTTPConnection
+from agent.wire.listening_socket import ListenError
 from pipeline.log.contract import NewRecord, TopicSpec, WriterFencedError
 from pipeline.log.url import open_log
 from schemas.codec import decode
@@ -23,6 +28,7 @@ from tests.agent.memory_log import CREATED_MS, bundle, genesis
 from tests.conformance.fixture import until_ready
 from tests.conformance.running_agent import BUNDLES, DEADLINE_S, STATUS, Shop, running_agent
 from tests.conformance.validators import Position
+from tests.conformance.watch_client import read_answer, request
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -88,7 +94,7 @@ async def test_a_killed_agent_comes_back_the_same_without_the_log(client: Client
     async with process(tmp_path / "state") as (_, port):
         after = await client.range(port)
         assert after == before
-        assert (await client.ask(port, "/readyz", method="GET")).body.startswith(b"last-known-good, the log has not")
+        assert (await client.ask(port, "/readyz", method="GET")).body.startswith(b"last-known-good from /")
         again = await client.watch(port, start_revision=watch.recording.last_revision)
         assert (await again.line()).header_revision == watch.recording.last_revision
 
@@ -113,8 +119,8 @@ async def test_a_client_that_goes_away_frees_its_watch_at_once(client: Client, s
     fronts: list[server_module.Front] = []
     made = server_module.Front
 
-    def remember(*arguments: object) -> server_module.Front:
-        fronts.append(made(*arguments))
+    def remember(*arguments: object, **options: object) -> server_module.Front:
+        fronts.append(made(*arguments, **options))
         return fronts[0]
 
     monkeypatch.setattr(server_module, "Front", remember)
@@ -178,3 +184,104 @@ def test_the_file_limit_is_raised():
     raise_file_limit()
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     assert soft == hard
+
+
+async def test_the_state_is_let_go_of_before_the_watches_are_closed(
+    client: Client, shop: Shop, tmp_path: Path, monkeypatch
+):
+    monkeypatch.setattr(server_module, "CLOSE_AT_ONCE", 1)
+    order: list[str] = []
+    aborted, released = HTTPConnection.abort, StateDirectory.release
+    monkeypatch.setattr(HTTPConnection, "abort", lambda self: (order.append("closed"), aborted(self)))
+    monkeypatch.setattr(StateDirectory, "release", lambda self: (order.append("released"), released(self)))
+    async with running_agent(shop.log, tmp_path) as port:
+        await until_ready(client, port)
+        watches = [await client.watch(port) for _ in range(3)]
+    assert all([await watch.is_closed() for watch in watches])
+    assert order[:4] == ["released", "closed", "closed", "closed"]
+
+
+async def test_a_request_that_has_arrived_is_answered_though_the_agent_stops(
+    client: Client, shop: Shop, tmp_path: Path
+):
+    reader = None
+    async with running_agent(shop.log, tmp_path) as port:
+        await until_ready(client, port)
+        reader, writer = await client.connect(port)
+        writer.write(request("GET", "/version"))
+    assert (await read_answer(reader)).status == 200
+    assert await reader.read() == b""
+
+
+async def test_a_successor_waits_until_the_state_is_let_go_of(client: Client, shop: Shop, tmp_path: Path):
+    prepared = asyncio.Event()
+    with closing(socket.create_server(("127.0.0.1", 0))) as held:
+        async with running_agent(shop.log, tmp_path, sockets=(held,)) as port:
+            await until_ready(client, port)
+            watch = await client.watch(port)
+            successor = AsyncExitStack()
+            handover = Handover(prepared.set, DEADLINE_S)
+            entering = asyncio.create_task(
+                successor.enter_async_context(running_agent(shop.log, tmp_path, sockets=(held,), handover=handover))
+            )
+            await prepared.wait()
+            assert not entering.done()
+        assert await watch.is_closed()
+        assert await entering == port
+        async with successor:
+            await client.watch(port, watch.recording.lines[-1].header_revision + 1)
+
+
+async def test_a_successor_whose_predecessor_keeps_the_state_gives_up(shop: Shop, tmp_path: Path):
+    handover = Handover(lambda: None, 0.02)
+    async with running_agent(shop.log, tmp_path):
+        with pytest.raises(DirectoryTakenError, match="in use by the agent with process id"):
+            async with running_agent(shop.log, tmp_path, handover=handover):
+                pass
+
+
+async def test_watches_above_the_rate_are_told_to_come_back(client: Client, shop: Shop, tmp_path: Path):
+    async with running_agent(shop.log, tmp_path, max_new_watches_per_s=0.001) as port:
+        await until_ready(client, port)
+        await client.watch(port)
+        answer = await client.ask(port, "/v3/watch", b'{"create_request":{"key":"Lw=="}}')
+        assert (answer.status, answer.json["code"]) == (503, 14)
+
+
+async def test_metrics_say_what_is_served(client: Client, shop: Shop, tmp_path: Path):
+    await shop.route("a")
+    async with running_agent(shop.log, tmp_path) as port:
+        await until_ready(client, port)
+        found = await client.ask(port, "/metrics", method="GET")
+    assert found.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    lines = found.body.decode().splitlines()
+    assert "meshferry_agent_live 1.0" in lines
+    assert any(line.startswith("meshferry_agent_objects ") and not line.endswith(" 0.0") for line in lines)
+
+
+async def test_the_status_says_what_the_apisix_beside_it_has(client: Client, shop: Shop, tmp_path: Path):
+    routes = b"[]"
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        path = (await reader.readuntil(b"\r\n\r\n")).split()[1]
+        body = routes if path == b"/v1/routes" else b"{}"
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+        await writer.drain()
+        writer.close()
+
+    offset = await shop.route("only")
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as apisix:
+        url = f"http://127.0.0.1:{apisix.sockets[0].getsockname()[1]}"
+        async with running_agent(shop.log, tmp_path, control_api=url) as port:
+            await until_ready(client, port)
+            await until(lambda: told(shop) and told(shop)[-1][1].apisix is not None)
+            before = told(shop)[-1][1].apisix
+            keys = [
+                (base64.b64decode(kv["key"]).decode(), kv["mod_revision"]) for kv in (await client.range(port))["kvs"]
+            ]
+            image = [(key, int(revision)) for key, revision in keys if "/routes/" in key and not key.endswith("/")]
+            routes = orjson.dumps([{"key": key, "modifiedIndex": revision} for key, revision in image])
+            await until(lambda: told(shop)[-1][1].apisix.behind == 0)
+    assert before.is_reachable
+    assert before.behind == len(image)
+    assert told(shop)[-1][1].apisix.applied_revision == CREATED_MS + offset

@@ -19,6 +19,7 @@ from agent.snapshot import (
     take_steps_again,
 )
 from agent.store.bundle import identity
+from agent.store.removal import UNLIMITED, RemovalLimit
 from agent.store.store import Store
 from schemas.keys import GENESIS_KEY
 from tests.agent.memory_log import CREATED_MS, bundle, genesis
@@ -31,6 +32,7 @@ STEPS = [
     SnapshotFinished(),
     Replayed(2, "a", None),
 ]
+JOURNAL_HEAD_BYTES = 16
 JOURNAL = encode_journal_head(7) + encode_steps(STEPS)
 
 
@@ -117,7 +119,7 @@ def test_the_position_is_read_from_the_head():
 
 
 def test_a_journal_brings_back_its_steps():
-    assert decode_journal(JOURNAL) == (7, STEPS, False)
+    assert decode_journal(JOURNAL) == (7, STEPS, False, UNLIMITED)
 
 
 def test_steps_that_failed_fail_again():
@@ -137,7 +139,22 @@ def test_a_journal_without_its_head_is_refused(data: bytes):
 def test_a_torn_journal_gives_its_whole_steps(size: int):
     found = decode_journal(JOURNAL[:size])
     assert found.steps == STEPS[: len(found.steps)]
-    assert found.is_torn == (JOURNAL[:size] != encode_journal_head(7) + encode_steps(found.steps))
+    is_head_only = size == JOURNAL_HEAD_BYTES
+    assert found.is_torn != (is_head_only or JOURNAL[:size] == encode_journal_head(7) + encode_steps(found.steps))
+
+
+def test_a_journal_without_a_limit_is_one_of_version_1():
+    assert decode_journal(JOURNAL[:7] + b"\1" + JOURNAL[8:JOURNAL_HEAD_BYTES] + encode_steps(STEPS)) == (
+        7,
+        STEPS,
+        False,
+        UNLIMITED,
+    )
+
+
+def test_a_journal_says_what_limit_its_steps_were_judged_by():
+    limit = RemovalLimit(0.5, 20)
+    assert decode_journal(encode_journal_head(7, limit) + encode_steps(STEPS)).removal == limit
 
 
 @seed(2)

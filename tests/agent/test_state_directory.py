@@ -8,6 +8,7 @@ import pytest
 from agent.replica import Replica
 from agent.state_directory import StateDirectory, StateDirectoryError
 from agent.store.bundle import identity
+from agent.store.removal import UNLIMITED, RemovalLimit
 from schemas.keys import GENESIS_KEY
 from tests.agent.memory_log import CREATED_MS, bundle, genesis
 
@@ -26,11 +27,11 @@ def record(offset: int) -> tuple[int, str, bytes | None]:
 class Life:
     """One run of an agent on a directory, as far as its files go."""
 
-    def __init__(self, directory: StateDirectory) -> None:
+    def __init__(self, directory: StateDirectory, removal: RemovalLimit = UNLIMITED) -> None:
         self.directory = directory
         self.loaded: Loaded = directory.load(identity)
         self.store = self.loaded.store
-        self.replica = Replica(self.loaded, directory, lambda _: None)
+        self.replica = Replica(self.loaded, directory, lambda _: None, removal)
         self.replica.open_journal()
 
     def replay(self, *offsets: int) -> None:
@@ -222,3 +223,20 @@ def test_a_half_read_topic_is_dropped_at_the_next_start(tmp_path: Path):
         life = Life(directory)
         assert (life.offsets, life.store.is_reading) == ([1], False)
         assert life.loaded.position == 5
+
+
+@pytest.mark.parametrize("is_base_written", [False, True])
+def test_what_was_rejected_by_one_limit_is_not_taken_by_the_next_one_in_its_place(
+    tmp_path: Path,
+    is_base_written: bool,  # noqa: FBT001 - a table
+):
+    with opened(tmp_path) as directory:
+        life = Life(directory, RemovalLimit(0.5, 1))
+        life.replay(0, 1)
+        if is_base_written:
+            life.write_base()
+        life.replica.replay([(2, "u1", None)])
+        assert life.offsets == [1]
+    with opened(tmp_path) as directory:
+        life = Life(directory)
+        assert (life.offsets, life.store.revision, set(life.store.image.rejected)) == ([1], CREATED_MS + 2, {"u1"})

@@ -37,6 +37,12 @@ def test_a_node_that_is_behind_and_has_rejected_something():
     assert found.rejected[0] == RejectedUnit("a", store.image.rejected["a"])
 
 
+def test_how_old_the_last_good_state_is_counts_while_the_log_does_not_answer():
+    common = {"view": "v", "node": "n", "target_offset": 0, "watchers": 0, "time_ms": 0, "build": "b"}
+    found = [build_status(Store().image, is_live=live, last_good_age_ms=7, **common) for live in (True, False)]
+    assert [status.last_good_age_ms for status in found] == [0, 7]
+
+
 def test_a_node_without_a_state():
     assert status(Store().image, 7).target_revision == 0
 

@@ -1,4 +1,4 @@
-"""Flow control over sockets, on the standard loop and on uvloop, which is the loop of production."""
+"""Flow control over sockets, on the standard loop and on uvloop, which is the loop of production; with TLS too."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import pytest
 import uvloop
 
 from agent.store.feed import MAX_SLICE_BYTES
+from agent.wire.certificate import TLSContext
 from agent.wire.http1 import HTTPConnection
 from tests.agent.memory_log import CREATED_MS
+from tests.conformance.authority import Authority
 from tests.conformance.fixture import until_ready
 from tests.conformance.running_agent import Shop, running_agent
 from tests.conformance.watch_client import Client, range_body, read_answer, request
@@ -24,15 +26,22 @@ if TYPE_CHECKING:
 LARGE = b'{"a":"%b"}' % (b"x" * 100_000)
 
 
-@pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+@pytest.fixture(
+    params=[(loop, is_tls) for loop in (asyncio.new_event_loop, uvloop.new_event_loop) for is_tls in (False, True)],
+    ids=["asyncio", "asyncio-tls", "uvloop", "uvloop-tls"],
+)
 def run(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Scenario], None]:
     """Runs a scenario against an agent and validates what its watches saw."""
+    loop_factory, is_tls = request.param
+    authority = Authority(tmp_path)
+    tls = TLSContext(authority.issue("agent")) if is_tls else None
 
     async def bed(scenario: Scenario) -> None:
         shop, client = Shop(), Client()
+        client.tls = authority.client() if is_tls else None
         await shop.open()
         await shop.put("big", {"/routes/big": LARGE})
-        async with running_agent(shop.log, tmp_path) as port:
+        async with running_agent(shop.log, tmp_path / "state", tls=tls) as port:
             try:
                 await until_ready(client, port)
                 await scenario(client, shop, port)
@@ -41,7 +50,7 @@ def run(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Scenario], 
         await client.finish()
 
     def runs(scenario: Scenario) -> None:
-        with asyncio.Runner(loop_factory=request.param) as runner:
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
             runner.run(bed(scenario))
 
     return runs

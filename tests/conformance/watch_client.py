@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import base64
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
 from tests.conformance.validators import Event, Line, Position, Reading, Recording, validate
+
+if TYPE_CHECKING:
+    import ssl
 
 PREFIX, PREFIX_END = b"/apisix/", b"/apisix0"
 DEADLINE_S = 10.0
@@ -139,9 +142,14 @@ async def close(writer: asyncio.StreamWriter) -> None:
 
 
 class Client:
-    """Talks to one agent after the other and remembers; `validate` runs the nine guarantees on all of it."""
+    """Talks to one agent after the other and remembers; `validate` runs the nine guarantees on all of it.
+
+    `tls` and `token`, once set, are used for everything that follows.
+    """
 
     def __init__(self) -> None:
+        self.tls: ssl.SSLContext | None = None
+        self.token = ""
         self.recordings: list[Recording] = []
         self.readings: list[Reading] = []
         self.positions: list[Position] = []
@@ -150,14 +158,18 @@ class Client:
 
     async def connect(self, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Open a connection that `close` closes."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=self.tls)
         self._writers.append(writer)
         return reader, writer
 
+    @property
+    def authorization(self) -> str:
+        return f"Authorization: {self.token}\r\n" if self.token else ""
+
     async def ask(self, port: int, path: str, body: bytes = b"", method: str = "POST") -> Answer:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=self.tls)
         try:
-            writer.write(request(method, path, body))
+            writer.write(request(method, path, body, self.authorization))
             async with asyncio.timeout(DEADLINE_S):
                 return await read_answer(reader)
         finally:
@@ -188,7 +200,7 @@ class Client:
         reader, writer = await self.connect(port)
         recording = Recording(key, range_end, start_revision, node, is_filtered=bool(fields))
         watch = Watch(reader, writer, recording)
-        writer.write(request("POST", "/v3/watch", orjson.dumps({"create_request": create})))
+        writer.write(request("POST", "/v3/watch", orjson.dumps({"create_request": create}), self.authorization))
         async with asyncio.timeout(DEADLINE_S):
             status, headers = await read_head(reader)
         assert status == 200

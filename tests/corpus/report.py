@@ -2,8 +2,9 @@
 
 `python -m tests.corpus.report DIR`: DIR holds `*.tar.xz` archives (unpacked into build/corpus) or folders of JSON
 files, one `{"resources": {type_url: […]}}` each. Where `DIR/../reference/apisix-3.18-schemas.json` exists, every object
-is checked against the schemas of a real APISIX too. Exits with 1 when an object is invalid or a case crashes. How many
-cases are served, and what keeps the others from it, stands in a table of its own (tests/corpus/share.py).
+is checked against the schemas of a real APISIX too. Placeholders for certificates are filled in
+(tests/corpus/placeholder.py). Exits with 1 when an object is invalid or a case crashes. How many cases are served, and
+what keeps the others from it, stands in a table of its own (tests/corpus/share.py).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from rich.table import Table
 from pipeline.cli.offline import translate_offline
 from producers.files.load import load
 from producers.source import Changes
+from tests.corpus.placeholder import filled
 from tests.corpus.share import ALL_LEAST, HTTP_LEAST, Share, is_http
 from translators.policy import DEFAULT
 from translators.reference import Reference
@@ -70,7 +72,7 @@ def translate_case(path: Path, reference: Reference | None, tally: Tally) -> Non
     tally.cases += 1
     parsed = load(path)
     tally.unreadable += len(parsed.problems)
-    changes = Changes(parsed.resources, is_complete=True, source=str(path), notes=parsed.notes)
+    changes = Changes(filled(parsed.resources), is_complete=True, source=str(path), notes=parsed.notes)
     offline = translate_offline(changes, "corpus", DEFAULT)
     objects = offline.objects()
     tally.objects += len(objects)

@@ -43,15 +43,15 @@ LIMITS = {
 }
 """Codes of what APISIX cannot do, with the reason.
 
-Not among them are codes of which a part could be translated: HF-RESTRICT (RBAC by a matcher tree), LST-PORT-CLOSED
-(listeners that only take redirected connections) and TLS-PROVIDER (client certificates for upstreams).
+Not among them are codes of which a part could be translated: HF-RESTRICT (what it stands for differs
+from filter to filter) and HF-META (claims of verified tokens could be looked at).
 """
 
 FAULTS = {
     "CFG-INVALID": "Envoy rejects the resource, or serves nothing from it",
     "RA-CLUSTER-UNKNOWN": "the cluster is not part of the case; Envoy answers 503 too",
     "RT-REGEX": "not RE2: Envoy rejects the route",
-    "SEC-KEYPAIR": "the case has a placeholder instead of PEM; Envoy rejects the secret",
+    "SEC-KEYPAIR": "the private key does not fit the certificate; Envoy rejects the secret",
 }
 """Codes of what is wrong with the case itself, so that Envoy could not serve it either."""
 

@@ -40,7 +40,7 @@ def load(path: Path) -> dict[str, Any]:
 
 def units_of(document: dict[str, Any]) -> list[Unit]:
     """Cut a configuration into units as a producer does."""
-    parsed = parse(yaml.safe_dump(document).encode(), "case")
+    parsed = parse(orjson.dumps(document), "case")
     assert not parsed.problems, parsed.problems
     image = Image()
     admission = Intake(None).admit(Changes(parsed.resources, is_complete=True, source="case"))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from schemas import xds
 from schemas.records import Diagnostic, Severity
 from tests.oracle.apisix_model import REFUSAL
+from tests.oracle.connection_manager import reply_status
 from tests.oracle.nginx_uri import BadRequestError, escaped, normalised
 from tests.oracle.observation import ASPECTS, Difference
 
@@ -41,6 +42,8 @@ def virtual_hosts_of(scene: Scene, port: int) -> list[dict[str, Any]]:
 
 
 HEADERS = frozenset({"request_headers", "response_headers"})
+REFUSED = frozenset({"status", "body", "content_type", "response_headers"})
+"""In what an answer that a plugin gives in its own words may differ."""
 TOKEN_HEADERS = ("authorization", "x-token")
 COVERED: dict[str, frozenset[str]] = {
     "HDR-VALUE": HEADERS | {"host"},
@@ -52,6 +55,7 @@ COVERED: dict[str, frozenset[str]] = {
     "RT-REGEX": frozenset(ASPECTS),
     "RT-DECODED": frozenset(ASPECTS),
     "RT-HEADER": frozenset(ASPECTS),
+    "HCM-LOCALREPLY": REFUSED,
     "HCM-PATH": frozenset(ASPECTS),
     "HF-ORDER": frozenset(ASPECTS),
     "HF-RESTRICT": frozenset(ASPECTS),
@@ -92,6 +96,8 @@ def _points(difference: Difference) -> list[tuple[str, str]]:
 
 
 def _covers(one: Diagnostic, aspect: str, header: str) -> bool:
+    if one.code == "HF-ORDER" and one.path.endswith(".delay"):
+        return aspect == "is_delayed"
     is_collision = one.code == "RT-HEADER" and one.severity == Severity.WARN
     if one.code == "AUTH-JWT-CLAIM" and header != one.value:
         return False
@@ -107,6 +113,8 @@ def _covers(one: Diagnostic, aspect: str, header: str) -> bool:
 
 def _is_at(one: Diagnostic, difference: Difference, config_name: str) -> bool:
     if one.type_url == xds.LISTENER:
+        if one.code == "HCM-LOCALREPLY":
+            return one.name == _listener_name(difference) and _keeps_its_words(difference)
         is_path = one.code == "HCM-PATH" and not is_plain(difference.request)
         is_here = ".http_filters[" in one.path and one.name == _listener_name(difference)
         return is_path or (is_here and (one.code not in _OF_THE_REQUEST or _is_of_filter(one, difference)))
@@ -127,6 +135,7 @@ def _listener_name(difference: Difference) -> str:
     raise AssertionError(f"port {difference.request.port}")
 
 
+_REFUSING = (401, 403)
 _OF_THE_REQUEST = frozenset({"AUTH-JWKS", "AUTH-JWT-AUD", "AUTH-JWT-CLAIM", "HF-DUP", "HF-META"})
 """What such a diagnostic of a listener's filter says must show in the request itself."""
 
@@ -137,6 +146,13 @@ def _is_of_filter(one: Diagnostic, difference: Difference) -> bool:
     return is_blocked or one.code == "AUTH-JWT-CLAIM"
 
 
+def _keeps_its_words(difference: Difference) -> bool:
+    """Tell whether a plugin refused in its own words what Envoy refused too, with a status that may be mapped."""
+    hcm = hcm_of(difference.scene, difference.request.port)
+    is_refused = difference.envoy.status in {reply_status(hcm, status) for status in _REFUSING}
+    return difference.apisix.body == REFUSAL and is_refused and not difference.envoy.cluster
+
+
 def _denies(difference: Difference) -> bool:
     return (difference.apisix.status, difference.apisix.body) == (403, "RBAC: access denied")
 
@@ -145,6 +161,10 @@ def is_plain(request: WireRequest) -> bool:
     """Tell whether a path looks the same to everyone: no escapes, dot segments, double slashes or odd characters."""
     path = request.target.partition("?")[0]
     return re.fullmatch(r"(?!.*(?://|/\.\.?(?:/|\Z)))/[A-Za-z0-9/._~!$&'()*+,;=:@-]*", path) is not None
+
+
+_REALM_CHARS = 200
+"""Of a target that is cut for sure, once scheme and host stand in front of it."""
 
 
 @dataclass(frozen=True)
@@ -240,16 +260,18 @@ LIMITS = (
         "4.7",
         "what a plugin refuses has its own status, words and headers, mutated as answers of the cluster are",
         lambda d, a, _: (
-            d.apisix.body == REFUSAL
-            and d.envoy.status in (401, 403)
-            and not d.envoy.cluster
-            and a in ("status", "body", "content_type", "response_headers")
+            d.apisix.body == REFUSAL and d.envoy.status in _REFUSING and not d.envoy.cluster and a in REFUSED
         ),
     ),
     Limit(
         "4.7",
         "the realm of a missing token is the URL as it came, in Envoy with the host and path as it has changed them",
         lambda d, _, h: h == "www-authenticate" and (_strips_host(d) or not is_plain(d.request)),
+    ),
+    Limit(
+        "4.7",
+        "Envoy cuts the URL in the realm of a missing token at 256 characters",
+        lambda d, _, h: h == "www-authenticate" and len(d.request.target) > _REALM_CHARS,
     ),
     Limit(
         "4.7",

@@ -6,6 +6,7 @@ The random source is one of its own, so that everything else about a seed stays 
 from __future__ import annotations
 
 import dataclasses
+import operator
 import random
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ FEWEST_LEVEL = 2
 EARLY = "type.googleapis.com/envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation"
 _FORWARDS = ("SANITIZE", "FORWARD_ONLY", "APPEND_FORWARD", "SANITIZE_SET", "ALWAYS_FORWARD_ONLY")
 _ACTIONS = ("REJECT_REQUEST", "UNESCAPE_AND_REDIRECT", "UNESCAPE_AND_FORWARD")
+_COMPARISONS = {"EQ": operator.eq, "GE": operator.ge, "LE": operator.le}
 _HEADERS = (("x-forwarded-client-cert", "Hash=1"), ("via", "1.1 a"), ("x-early", "1"))
 _SLASHES = ("/%2F", "/a%2fb", "/%5C", "/a%5cb/c")
 
@@ -44,6 +46,29 @@ def add_settings(listener: dict[str, Any], level: int, seed: int) -> None:
     if draw.random() < 0.1:
         removal = {"@type": EARLY, "mutations": [{"remove": "x-early"}]}
         hcm["early_header_mutation_extensions"] = [{"name": "early", "typed_config": removal}]
+    if draw.random() < 0.15:
+        hcm["local_reply_config"] = _local_reply(draw)
+
+
+def _local_reply(draw: random.Random) -> dict[str, Any]:
+    comparison = {"op": draw.choice(tuple(_COMPARISONS)), "value": {"default_value": 404, "runtime_key": "none"}}
+    mapper = {
+        "filter": {"status_code_filter": {"comparison": comparison}},
+        "headers_to_add": [{"header": {"key": "x-reply", "value": "%RESPONSE_CODE%"}}],
+        **({"status_code": draw.choice((403, 404, 410))} if draw.random() < 0.5 else {}),
+        **({"body": {"inline_string": "own $1"}} if draw.random() < 0.5 else {}),
+    }
+    style = draw.choice(({"text_format": "<%LOCAL_REPLY_BODY%>"}, {"json_format": {"said": "%LOCAL_REPLY_BODY%"}}))
+    return {"mappers": [mapper], **({"body_format": style} if draw.random() < 0.5 else {})}
+
+
+def reply_status(hcm: dict[str, Any], status: int) -> int:
+    """Give the status that a generated connection manager gives to a local reply."""
+    for mapper in hcm.get("local_reply_config", {}).get("mappers", ()):
+        comparison = mapper["filter"]["status_code_filter"]["comparison"]
+        if _COMPARISONS[comparison["op"]](status, comparison["value"]["default_value"]):
+            return int(mapper.get("status_code", status))
+    return status
 
 
 def with_settings(request: WireRequest, level: int, seed: int, number: int) -> WireRequest:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from tests.oracle.wire import Exchange, read_head, read_response, request_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Iterable, Iterator
 
 START_TIMEOUT_S = 30
 ECHO_HEADERS = (("x-up", "origin"), ("x-two", "a"), ("x-two", "b"), ("x-gone", "1"), ("content-type", "text/echo"))
@@ -37,13 +37,19 @@ def binary() -> Path:
     return Path(spec.origin).parent / "_bin" / "envoy"
 
 
-def free_ports(count: int) -> list[int]:
-    """Give ports of the loopback interface that nobody uses now."""
+@contextlib.contextmanager
+def held_ports(count: int) -> Iterator[list[int]]:
+    """Give ports of the loopback interface that nobody else gets until the end of the block.
+
+    Envoy listens on them all the same, because its listeners share ports (`enable_reuse_port`) and so do these sockets,
+    which never listen. A port that is only free now may be an echo server's, or that of another Envoy, when it is used.
+    """
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for one in sockets:
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
+        yield [one.getsockname()[1] for one in sockets]
 
 
 @dataclass(frozen=True)
@@ -185,7 +191,7 @@ class Client:
                 if attempt:
                     raise
                 continue
-            if ("connection", "close") in answer.headers:
+            if ("connection", "close") in answer.headers or answer.has_forbidden_body:
                 self.close()
             return answer
         raise AssertionError("two attempts, two outcomes")

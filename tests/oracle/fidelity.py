@@ -6,10 +6,10 @@ the limits of exactness that mapping.md documents. Whatever is left is a defect.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-import itertools
-import re
-from dataclasses import dataclass, field
+from collections import Counter
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -19,9 +19,10 @@ from tests.golden.case import units_of
 from tests.oracle.account import accounts, hcm_of, route_config_of
 from tests.oracle.apisix_model import Answer, Node, WireRequest
 from tests.oracle.envoy import Call, find_route
-from tests.oracle.envoy_process import ECHO_HEADERS, Client, EnvoyError, envoy, free_ports, upstreams
+from tests.oracle.envoy_process import ECHO_HEADERS, Client, envoy, held_ports, upstreams
 from tests.oracle.generate import CLUSTERS, Scene, generate
 from tests.oracle.observation import ASPECTS, Difference, Seen, seen_of_envoy, seen_of_model, telling
+from tests.oracle.router import RequestId
 from translators import translate
 from translators.policy import Policy
 
@@ -30,15 +31,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from schemas.records import Diagnostic
+    from tests.oracle.wire import Exchange
 
-_ATTEMPTS = 3
-"""A port that was free may be taken when Envoy wants it."""
+_PORTS_OF_A_CASE = 2
 _DRAWS = [f"{draw:04x}" for draw in range(0x0800, 0x10000, 0x1000)]
 _GROUP_COUNT, _FILTER_GROUPS = 8, 2
 """Of the digits of a request id, and the first that filters draw by."""
 _EXTREME_DRAWS = ["0000", "ffff"]
 """In every share that is not empty, and in none that is not everything."""
-_SKIPPED = re.compile(r"\\A(?:\.\{(\d+)\})?\(")
 
 
 @dataclass
@@ -48,27 +48,31 @@ class Translation:
     Attributes:
         node: the model.
         diagnostics: of all units.
-        drawn: groups of four digits of the request id that something depends on.
     """
 
     node: Node
     diagnostics: list[Diagnostic]
-    drawn: list[int]
 
-    def answers(self, request: WireRequest) -> list[Answer]:
-        """Give everything that APISIX may do, by what it draws."""
-        groups = [
-            (_DRAWS if group < _FILTER_GROUPS else _EXTREME_DRAWS) if group in self.drawn else ["0000"]
-            for group in range(_GROUP_COUNT)
-        ]
-        ids = ["".join(digits) for digits in itertools.product(*groups)]
-        wires = [WireRequest(**{**request.__dict__, "request_id": one}) for one in ids]
+    def answers(self, request: WireRequest) -> Iterator[Answer]:
+        """Give everything that APISIX may do, by what it draws: each group of digits that is looked at is varied."""
         unique: list[Answer] = []
-        for wire in wires:
-            answer = self.node.answer(wire, list(ECHO_HEADERS))
+        pending: list[dict[int, str]] = [{}]
+        while pending:
+            chosen = pending.pop()
+            request_id = RequestId("".join(chosen.get(group, _draws(group)[0]) for group in range(_GROUP_COUNT)))
+            answer = self.node.answer(replace(request, request_id=request_id), list(ECHO_HEADERS))
+            for group in request_id.asked:
+                if group not in chosen:
+                    first, *others = _draws(group)
+                    pending += [{**chosen, group: other} for other in others]
+                    chosen = {**chosen, group: first}
             if answer not in unique:
                 unique.append(answer)
-        return unique
+                yield answer
+
+
+def _draws(group: int) -> list[str]:
+    return _DRAWS if group < _FILTER_GROUPS else _EXTREME_DRAWS
 
 
 def translated(scene: Scene, clusters: list[dict[str, Any]]) -> Translation:
@@ -76,21 +80,7 @@ def translated(scene: Scene, clusters: list[dict[str, Any]]) -> Translation:
     document = {"static_resources": {"listeners": scene.listeners, "clusters": clusters}}
     bundles = [translate(unit, Policy()) for unit in units_of(document)]
     objects = {found.key: orjson.loads(found.value) for bundle in bundles for found in bundle.objects}
-    return Translation(Node(objects), [d for b in bundles for d in b.diagnostics], sorted(set(_drawn(objects))))
-
-
-def _drawn(value: Any) -> Iterator[int]:
-    """Find the groups of digits that expressions look at."""
-    if isinstance(value, dict):
-        value = list(value.values())
-    if not isinstance(value, list):
-        return
-    if value and value[0] == "request_id":
-        found = _SKIPPED.match(value[-1])
-        assert found is not None, value
-        yield int(found[1] or 0) // 4
-    for member in value:
-        yield from _drawn(member)
+    return Translation(Node(objects), [d for b in bundles for d in b.diagnostics])
 
 
 def compare(
@@ -136,12 +126,28 @@ class Report:
         plain_count: requests to listeners without filters, and how many of them had the very same outcome.
     """
 
+    case_count: int = 0
     request_count: int = 0
     equal_count: int = 0
     plain_count: int = 0
     plain_equal_count: int = 0
-    accounts: dict[str, int] = field(default_factory=dict)
+    accounts: Counter[str] = field(default_factory=Counter)
     defects: list[Difference] = field(default_factory=list)
+
+    @property
+    def equal_share(self) -> float:
+        """Give the share of requests with the very same outcome."""
+        return self.equal_count / max(self.request_count, 1)
+
+    @property
+    def plain_equal_share(self) -> float:
+        """Give the same of listeners without filters."""
+        return self.plain_equal_count / max(self.plain_count, 1)
+
+    @property
+    def filtered_equal_share(self) -> float:
+        """Give the same of listeners with filters."""
+        return (self.equal_count - self.plain_equal_count) / max(self.request_count - self.plain_count, 1)
 
     def add(self, differences: list[Difference], diagnostics: list[Diagnostic], *, is_plain: bool) -> None:
         """Count one request."""
@@ -154,8 +160,17 @@ class Report:
         explained = [found for one in differences if (found := accounts(one, diagnostics))]
         if not explained:
             self.defects.append(min(differences, key=lambda one: len(one.aspects)))
-        for account in min(explained, key=len, default=[]):
-            self.accounts[account] = self.accounts.get(account, 0) + 1
+        self.accounts.update(min(explained, key=len, default=[]))
+
+    def merge(self, other: Report) -> None:
+        """Count what another run has found."""
+        self.case_count += other.case_count
+        self.request_count += other.request_count
+        self.equal_count += other.equal_count
+        self.plain_count += other.plain_count
+        self.plain_equal_count += other.plain_equal_count
+        self.accounts += other.accounts
+        self.defects += other.defects
 
 
 async def run(cases: list[tuple[int, int]], directory: Path, *, request_count: int = 40) -> Report:
@@ -167,32 +182,39 @@ async def run(cases: list[tuple[int, int]], directory: Path, *, request_count: i
         request_count: per case.
     """
     report = Report()
-    async with upstreams(CLUSTERS) as running, contextlib.AsyncExitStack() as stack:
-        clusters = running.clusters()
-        for attempt in range(_ATTEMPTS):
-            ports = free_ports(2 * len(cases))
-            scenes = [generate(*case, ports[2 * n : 2 * n + 2], request_count) for n, case in enumerate(cases)]
+    with held_ports(_PORTS_OF_A_CASE * len(cases)) as ports:
+        of_cases = [ports[start : start + _PORTS_OF_A_CASE] for start in range(0, len(ports), _PORTS_OF_A_CASE)]
+        scenes = [generate(*case, own, request_count) for case, own in zip(cases, of_cases, strict=True)]
+        async with upstreams(CLUSTERS) as running:
+            clusters = running.clusters()
             listeners = [telling(listener) for scene in scenes for listener in scene.listeners]
-            try:
-                await stack.enter_async_context(envoy({"listeners": listeners, "clusters": clusters}, directory))
-                break
-            except EnvoyError as error:
-                if "Address already in use" not in str(error) or attempt == _ATTEMPTS - 1:
-                    raise
-        for scene in scenes:
-            await _run_scene(scene, clusters, {port: name for name, port in running.ports.items()}, report)
+            async with envoy({"listeners": listeners, "clusters": clusters}, directory):
+                exchanges = await asyncio.gather(*map(_exchanges, scenes))
+    names = {port: name for name, port in running.ports.items()}
+    for scene, of_scene in zip(scenes, exchanges, strict=True):
+        _compare_scene(scene, of_scene, clusters, names, report)
     return report
 
 
-async def _run_scene(scene: Scene, clusters: list[dict[str, Any]], names: dict[int, str], report: Report) -> None:
+async def _exchanges(scene: Scene) -> list[Exchange]:
+    """Ask Envoy all requests of a scene, one after the other; scenes are asked at the same time."""
+    with contextlib.ExitStack() as stack:
+        clients: dict[int, Client] = {}
+        for port in sorted({request.port for request in scene.requests}):
+            clients[port] = Client(port)
+            stack.callback(clients[port].close)
+        return [
+            await clients[one.port].ask(one.method, one.target, [("host", one.host), *one.headers], one.body_size)
+            for one in scene.requests
+        ]
+
+
+def _compare_scene(
+    scene: Scene, exchanges: list[Exchange], clusters: list[dict[str, Any]], names: dict[int, str], report: Report
+) -> None:
+    report.case_count += 1
     translation = translated(scene, clusters)
-    clients: dict[int, Client] = {}
-    for request in scene.requests:
-        client = clients.setdefault(request.port, Client(request.port))
-        headers = [("host", request.host), *request.headers]
-        exchange = await client.ask(request.method, request.target, headers, request.body_size)
+    for request, exchange in zip(scene.requests, exchanges, strict=True):
         found = compare(scene, translation, request, seen_of_envoy(exchange), names)
         is_plain = len(hcm_of(scene, request.port)["http_filters"]) == 1
         report.add(found, translation.diagnostics, is_plain=is_plain)
-    for client in clients.values():
-        client.close()

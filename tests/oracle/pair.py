@@ -10,7 +10,7 @@ import orjson
 
 from tests.golden.case import units_of
 from tests.oracle.apisix_model import Node, WireRequest
-from tests.oracle.envoy_process import ECHO_HEADERS, Client, envoy, free_ports, upstreams
+from tests.oracle.envoy_process import ECHO_HEADERS, Client, envoy, held_ports, upstreams
 from tests.oracle.http_filter.kind import PACKAGE
 from tests.oracle.observation import Seen, seen_of_envoy, seen_of_model
 from translators import translate
@@ -85,8 +85,9 @@ async def pairs(
         clusters: besides CLUSTER.
         authorize: the authorization service of the model.
     """
-    ports = free_ports(len(cases))
-    async with upstreams([CLUSTER]) as running, contextlib.AsyncExitStack() as stack:
+    async with contextlib.AsyncExitStack() as stack:
+        ports = stack.enter_context(held_ports(len(cases)))
+        running = await stack.enter_async_context(upstreams([CLUSTER]))
         known = [*running.clusters(), *clusters]
         listeners = [_listener(case, port) for case, port in zip(cases.values(), ports, strict=True)]
         await stack.enter_async_context(envoy({"listeners": listeners, "clusters": known}, directory))

@@ -12,10 +12,35 @@ import re
 from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, Self
 
 METHODS = {"GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "CONNECT", "TRACE", "PURGE"}
 _LOGIC = {"AND", "OR", "!AND", "!OR"}
+_SKIPPED = re.compile(r"\\A(?:\.\{(\d+)\})?\(")
+
+
+class RequestId(str):
+    """A request id that keeps in mind which groups of four digits expressions have looked at.
+
+    Attributes:
+        asked: their numbers, in the order of the first look.
+    """
+
+    __slots__ = ("asked",)
+
+    def __new__(cls, digits: str) -> Self:
+        """Start with nothing asked."""
+        made = super().__new__(cls, digits)
+        made.asked = {}
+        return made
+
+    def note(self, pattern: str) -> None:
+        """Note that a pattern looks at a group."""
+        found = _SKIPPED.match(pattern)
+        assert found is not None, pattern
+        self.asked[int(found[1] or 0) // 4] = None
+
+    asked: dict[int, None]
 
 
 @dataclass(frozen=True)
@@ -73,6 +98,8 @@ def _compare(left: Any, operator: str, right: Any) -> bool:  # noqa: PLR0911 - o
 
 
 def _finds(left: Any, pattern: str, operator: str) -> bool:
+    if isinstance(left, RequestId):
+        left.note(pattern)
     return pcre(pattern, ignore_case=operator == "~*").search(str(left)) is not None
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tests.oracle.apisix_model import Answer, WireRequest
-from tests.oracle.envoy_process import ECHO_HEADERS, Client, Upstreams, envoy, free_ports, upstreams
+from tests.oracle.envoy_process import ECHO_HEADERS, Client, Upstreams, envoy, held_ports, upstreams
 from tests.oracle.fidelity import Translation, translated
 from tests.oracle.generate import HCM, ROUTER, Scene
 from tests.oracle.observation import Seen, seen_of_envoy, seen_of_model
@@ -62,16 +62,16 @@ async def both(
         directory: for Envoy's files.
         patches: further fields of clusters by name.
     """
-    async with upstreams(clusters) as running:
-        (port,) = free_ports(1)
-        router = {
-            "name": "envoy.filters.http.router",
-            "typed_config": {"@type": ROUTER, "suppress_envoy_headers": True},
-        }
-        hcm = {"@type": HCM, "stat_prefix": "s", "generate_request_id": False, "http_filters": [router], **routing}
-        filters = [{"name": "envoy.filters.network.http_connection_manager", "typed_config": hcm}]
-        address = {"socket_address": {"address": "127.0.0.1", "port_value": port}}
-        listener = {"name": "l", "address": address, "filter_chains": [{"name": "main", "filters": filters}]}
-        known = [{**one, **patches.get(one["name"], {})} for one in running.clusters()]
-        async with envoy({"listeners": [listener], "clusters": known}, directory):
-            yield Both(port, running, translated(Scene(0, 0, [listener]), known))
+    with held_ports(1) as (port,):
+        async with upstreams(clusters) as running:
+            router = {
+                "name": "envoy.filters.http.router",
+                "typed_config": {"@type": ROUTER, "suppress_envoy_headers": True},
+            }
+            hcm = {"@type": HCM, "stat_prefix": "s", "generate_request_id": False, "http_filters": [router], **routing}
+            filters = [{"name": "envoy.filters.network.http_connection_manager", "typed_config": hcm}]
+            address = {"socket_address": {"address": "127.0.0.1", "port_value": port}}
+            listener = {"name": "l", "address": address, "filter_chains": [{"name": "main", "filters": filters}]}
+            known = [{**one, **patches.get(one["name"], {})} for one in running.clusters()]
+            async with envoy({"listeners": [listener], "clusters": known}, directory):
+                yield Both(port, running, translated(Scene(0, 0, [listener]), known))

@@ -12,7 +12,7 @@ import pytest
 
 from schemas import xds
 from tests.golden.case import units_of
-from tests.oracle.envoy_process import envoy, free_ports, upstreams
+from tests.oracle.envoy_process import envoy, held_ports, upstreams
 from tests.oracle.generate import HCM, ROUTER
 from tests.oracle.wire import read_response, request_bytes
 from tests.translators.certificate_factory import make_pair
@@ -93,13 +93,13 @@ async def test_the_forged_element_passes_where_it_passes_in_envoy(
     has_certificate: bool,  # noqa: FBT001 - a column of a table
     tmp_path: Path,
 ):
-    (port,) = free_ports(1)
-    listener = _listener(port, forward, is_required=is_required)
-    async with upstreams(["c0"]) as running:
-        document = {"listeners": [listener], "clusters": running.clusters()}
-        async with envoy(document, tmp_path):
-            lines = await _seen(port, tmp_path, has_certificate=has_certificate)
-        own = _translated(document)
+    with held_ports(1) as (port,):
+        listener = _listener(port, forward, is_required=is_required)
+        async with upstreams(["c0"]) as running:
+            document = {"listeners": [listener], "clusters": running.clusters()}
+            async with envoy(document, tmp_path):
+                lines = await _seen(port, tmp_path, has_certificate=has_certificate)
+            own = _translated(document)
     is_kept, written = _carried(own, port, has_certificate=has_certificate)
     assert any(SENT in line for line in lines) == is_kept
     assert any("Subject=" in line for line in lines) == bool(written)

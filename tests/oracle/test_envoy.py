@@ -15,20 +15,21 @@ from tests.oracle.generate import CLUSTERS, generate
 if TYPE_CHECKING:
     from pathlib import Path
 
-SEEDS = {1: 10, 2: 16, 3: 14, 4: 6}
-FEWEST_EQUAL = {1: 1.0, 2: 0.8, 3: 0.8, 4: 0.7}
+LEVELS = (1, 2, 3, 4)
+SEED_COUNT = 50
+FEWEST_EQUAL = {1: 1.0, 2: 0.87, 3: 0.86, 4: 0.77}
 """Share of requests with the very same outcome, where no filter is in the way: were everything diagnosed, nothing would
 be compared."""
-FEWEST_EQUAL_FILTERED = 0.6
-"""The same where filters refuse, or fail closed, in words of their own."""
+FEWEST_EQUAL_FILTERED = {1: 0.0, 2: 0.79, 3: 0.67, 4: 0.65}
+"""The same where filters refuse, or fail closed, in words of their own; there are none at level 1."""
 
 
-@pytest.mark.parametrize("level", SEEDS)
+@pytest.mark.parametrize("level", LEVELS)
 async def test_no_difference_is_silent(level: int, tmp_path: Path):
-    report = await run_cases([(level, seed) for seed in range(SEEDS[level])], tmp_path)
+    report = await run_cases([(level, seed) for seed in range(SEED_COUNT)], tmp_path)
     assert not report.defects, "\n".join(str(defect) for defect in report.defects[:10])
-    assert report.plain_equal_count >= FEWEST_EQUAL[level] * report.plain_count
-    assert report.equal_count >= FEWEST_EQUAL_FILTERED * report.request_count
+    assert report.plain_equal_share >= FEWEST_EQUAL[level]
+    assert report.filtered_equal_share >= FEWEST_EQUAL_FILTERED[level]
 
 
 async def test_a_broken_translation_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -75,7 +76,7 @@ def _requires_tls(scene, port):
     return any("require_tls" in one for one in virtual_hosts_of(scene, port))
 
 
-@pytest.mark.parametrize("level", SEEDS)
+@pytest.mark.parametrize("level", LEVELS)
 def test_a_seed_is_a_case(level: int):
     assert generate(level, 7, [1, 2]) == generate(level, 7, [1, 2])
     assert generate(level, 7, [1, 2]) != generate(level, 8, [1, 2])

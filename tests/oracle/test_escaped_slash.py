@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.oracle.apisix_model import WireRequest
-from tests.oracle.envoy_process import Client, envoy, free_ports, upstreams
+from tests.oracle.envoy_process import Client, envoy, held_ports, upstreams
 from tests.oracle.fidelity import translated
 from tests.oracle.generate import HCM, ROUTER, Scene
 from tests.oracle.observation import Seen, seen_of_envoy, seen_of_model
@@ -38,18 +38,18 @@ def _listener(port: int, action: str) -> dict[str, Any]:
 
 
 async def _both(action: str, target: str, directory: Path) -> tuple[Seen, Seen]:
-    (port,) = free_ports(1)
-    request = WireRequest("GET", target, "a.example", port=port)
-    scene = Scene(4, 0, [_listener(port, action)], [request])
-    async with upstreams(["c0"]) as running:
-        clusters = running.clusters()
-        names = {number: name for name, number in running.ports.items()}
-        async with envoy({"listeners": scene.listeners, "clusters": clusters}, directory):
-            client = Client(port)
-            theirs = seen_of_envoy(await client.ask("GET", target, [("host", "a.example")]))
-            client.close()
-        (answer,) = translated(scene, clusters).answers(request)
-    return theirs, seen_of_model(answer, request, names)
+    with held_ports(1) as (port,):
+        request = WireRequest("GET", target, "a.example", port=port)
+        scene = Scene(4, 0, [_listener(port, action)], [request])
+        async with upstreams(["c0"]) as running:
+            clusters = running.clusters()
+            names = {number: name for name, number in running.ports.items()}
+            async with envoy({"listeners": scene.listeners, "clusters": clusters}, directory):
+                client = Client(port)
+                theirs = seen_of_envoy(await client.ask("GET", target, [("host", "a.example")]))
+                client.close()
+            (answer,) = translated(scene, clusters).answers(request)
+        return theirs, seen_of_model(answer, request, names)
 
 
 @pytest.mark.parametrize("target", TARGETS)

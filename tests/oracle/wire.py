@@ -19,6 +19,11 @@ class Exchange:
     headers: list[tuple[str, str]]
     body: bytes
 
+    @property
+    def has_forbidden_body(self) -> bool:
+        """Whether a body follows that must not: Envoy gives a 204 the body of its local_reply_config."""
+        return self.status in _BODILESS and dict(self.headers).get("content-length", "0") != "0"
+
 
 def request_bytes(method: str, target: str, headers: list[tuple[str, str]], body_size: int = 0) -> bytes:
     """Write a request; with a body of this size, its Content-Length too."""

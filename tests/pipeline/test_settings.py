@@ -52,6 +52,12 @@ def test_a_missing_twin_names_the_file():
         ("a: [", "not YAML"),
         ("views: {Bad_Name: {}}", "view name 'Bad_Name'"),
         ("views: {v: {source: {file: f, xds: {server: s, node_id: n}}}}", "either `file` or `xds`"),
+        (
+            "agent: {tls: {certificate: c, private_key: k, is_client_certificate_required: true}}",
+            "agent.tls.client_ca: give the authorities",
+        ),
+        ("agent: {users: {a: {}}}", "agent.users.a: give either `password_file` or `password`"),
+        ("agent: {users: {a: {password: p, password_file: f}}}", "agent.users.a: give either"),
         ("agent: {listen: localhost}", "agent.listen: 'localhost' is not HOST:PORT"),
     ],
 )
@@ -90,3 +96,11 @@ def test_host_and_port(text: str, wanted: tuple[str, int]):
 def test_a_bad_host_and_port(text: str):
     with pytest.raises(SettingsError, match="HOST:PORT"):
         host_port(text, "x")
+
+
+def test_a_password_comes_from_a_twin_and_is_not_shown(tmp_path: Path):
+    (tmp_path / "p").write_text("hush\n")
+    environment = {"MESHFERRY_AGENT__USERS__APISIX__PASSWORD_FILE": str(tmp_path / "p")}
+    settings = parse_settings("", read_file_twins(environment))
+    assert settings.agent.users["apisix"].password == "hush"
+    assert "hush" not in repr(settings)

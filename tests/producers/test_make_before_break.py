@@ -117,6 +117,10 @@ class Producer:
             if resource.role is Role.REFERENCE and resource.type_url in KINDS:
                 key = unit_key(KINDS[resource.type_url], resource.name)
                 assert key in self.log, f"{unit.key} refers to {key}, which is not in the log"
+                if unit.kind is UnitKind.CLUSTER and resource.type_url == xds.SECRET:
+                    is_presented = any(part.role is Role.USE for part in self.log[key].resources)
+                    is_pair = xds.parse(xds.SECRET, resource.body).HasField("tls_certificate")
+                    assert is_presented or not is_pair, f"{key} is not made for {unit.key}, which presents it"
         for type_url, name in named(unit):
             is_there = unit_key(KINDS[type_url], name) in self.log
             known = [state for state in (before, self.held) if (type_url, name) in state]

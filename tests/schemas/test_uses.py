@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import pytest
+
 from schemas import xds
-from schemas.uses import reduce_use
+from schemas.uses import is_plain, reduce_use
 
 
 def action(**fields):
@@ -44,3 +46,32 @@ def test_the_action_is_not_changed():
     before = given.SerializeToString()
     reduce_use(given, virtual_host(retry_policy={"retry_on": "reset"}))
     assert given.SerializeToString() == before
+
+
+ROUTES = {
+    "plain": {"cluster": "c", "timeout": "3s", "prefix_rewrite": "/x", "priority": "HIGH"},
+    "retries": {"retry_policy": {"retry_on": "5xx"}},
+    "subset": {"metadata_match": {"filter_metadata": {"envoy.lb": {"s": "x"}}}},
+    "host": {"host_rewrite_literal": "h"},
+    "auto host": {"auto_host_rewrite": True},
+    "hash": {"hash_policy": [{"header": {"header_name": "x"}}]},
+}
+ENTRIES = {
+    "none": None,
+    "plain": {"name": "c", "weight": 1},
+    "host": {"name": "c", "host_rewrite_literal": "h"},
+    "subset": {"name": "c", "metadata_match": {"filter_metadata": {"envoy.lb": {"s": "x"}}}},
+}
+
+
+@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize("entry", ENTRIES)
+@pytest.mark.parametrize("has_retries", [False, True])
+def test_what_is_plain_reduces_to_nothing_and_all_else_to_something(route: str, entry: str, *, has_retries: bool):
+    host = virtual_host(**({"retry_policy": {"retry_on": "reset"}} if has_retries else {}))
+    built = None
+    if ENTRIES[entry] is not None:
+        kind = xds.message_class("envoy.config.route.v3.WeightedCluster.ClusterWeight")
+        built = xds.from_json(ENTRIES[entry], kind())
+    use = reduce_use(action(**ROUTES[route]), host, built)
+    assert is_plain(action(**ROUTES[route]), host, built) == (not use.ListFields())

@@ -112,3 +112,12 @@ def test_words_stand_bare_unless_yaml_takes_them_for_something_else():
     text = config_yaml(orjson.dumps(manifest).decode(), ["http://a:1"])
     assert "    config_provider: etcd\n" in text
     assert '    underscores_in_headers: "off"\n' in text
+
+
+def test_rules_that_redirect_are_printed_in_their_order():
+    rules = [
+        "nft add rule inet nat output tcp dport 1 redirect to :2",
+        "nft add rule inet nat output tcp dport 3 redirect to :4",
+    ]
+    text = config_yaml(orjson.dumps({**MANIFEST, "redirects": rules}).decode(), ["http://a:1"], use=PluginUse())
+    assert text.splitlines()[-2:] == [f"# {rule}" for rule in rules]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.oracle.router import Request, Router, holds
 from tests.translators.traffic import paths
 from translators.bucket import hostless_order
-from translators.closure import Placement, Rule, place
+from translators.closure import MAX_REMEMBERED_RULES, Placement, Rule, place
 from translators.expr import equals
 from translators.path_key import PathMatch, begins_with, is_at_or_below, is_exactly, matches_regex
 from translators.regex import translate_regex
@@ -148,3 +148,11 @@ def test_many_routes_are_placed_in_less_than_quadratic_time():
         return process_time() - started
 
     assert seconds(5000) <= MAX_SECONDS
+
+
+def test_equal_lists_are_placed_alike_and_long_ones_by_the_same_rules():
+    rules = [Rule(is_exactly("/a")), Rule(begins_with("/"))]
+    assert place(rules, 100) == place(list(rules), 100)
+    padding = [Rule(is_exactly(f"/{number}")) for number in range(MAX_REMEMBERED_RULES)]
+    placements, _ = place([*rules[:1], *padding, *rules[1:]], 100)
+    assert [placements[0], placements[-1]] == list(place(rules, 100)[0])

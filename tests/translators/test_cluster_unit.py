@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from schemas import xds
 from schemas.records import Role, Severity, UnitKind
+from tests.translators.certificate_factory import make_pair
 from tests.translators.unit_outcome import cluster_outcome, lb_endpoint, locality, outcome, packed, resource
+from translators.mappings.tls.client_certificate import secret_ssl_id
 from translators.policy import Action, Policy
 from translators.variant import Variant, upstream_id
 
@@ -389,10 +391,98 @@ def test_the_sni_is_the_host_header():
     assert cluster_outcome({**cluster, **auto}, ONE).codes == []
 
 
-def test_client_certificates_are_not_presented():
-    common = {"tls_certificate_sds_secret_configs": [{"name": "client"}]}
-    found = cluster_outcome({"transport_socket": tls_socket(common_tls_context=common)}, ONE)
-    assert found.codes == ["TLS-PROVIDER"]
+SDS = {"tls_certificate_sds_secret_configs": [{"name": "client"}]}
+KNOWN = {"name": "client", "tls_certificate": {}}
+PAIR = make_pair("client")
+INLINE = {
+    "tls_certificates": [
+        {"certificate_chain": {"inline_string": PAIR.cert}, "private_key": {"inline_string": PAIR.key}}
+    ]
+}
+
+
+def presenting(common: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    return {"transport_socket": tls_socket(common_tls_context=common), **fields}
+
+
+def test_the_certificate_of_a_secret_is_presented_by_its_id():
+    found = cluster_outcome(presenting(SDS), ONE, uses=({}, {"auto_host_rewrite": True}), secrets=(KNOWN,))
+    assert [value["tls"] for value in found.values] == [{"client_cert_id": secret_ssl_id("client")}] * 2
+    assert {key.key.split("/")[1] for key in found.objects} == {"upstreams"}
+
+
+def test_an_inline_certificate_comes_with_the_cluster_and_has_its_name():
+    found = cluster_outcome(presenting(INLINE), ONE, l4_uses=({"cluster": "backend"},))
+    ssl, *upstreams = found.values
+    assert ssl == {"cert": PAIR.cert, "key": PAIR.key, "labels": {"xds.cluster": "backend"}, "type": "client"}
+    ids = {found.objects[0].key.removeprefix("/ssls/")}
+    assert {value["tls"]["client_cert_id"] for value in upstreams} == ids
+    assert sorted(value["scheme"] for value in upstreams) == ["https", "tls"]
+    assert cluster_outcome(presenting(INLINE), ONE, uses=()).objects == ()
+
+
+def test_another_inline_certificate_changes_the_ssl_object_alone():
+    other = make_pair("other")
+    renewed = {"certificate_chain": {"inline_string": other.cert}, "private_key": {"inline_string": other.key}}
+    before = cluster_outcome(presenting(INLINE), ONE).objects
+    after = cluster_outcome(presenting({"tls_certificates": [renewed]}), ONE).objects
+    assert [one.key for one in before] == [one.key for one in after]
+    assert [one.key.split("/")[1] for one in set(before) - set(after)] == ["ssls"]
+
+
+@pytest.mark.parametrize(
+    ("common", "secrets", "codes"),
+    [
+        (SDS, (), ["SEC-PENDING"]),
+        (SDS, ({"name": "client", "validation_context": {}},), ["CFG-INVALID"]),
+        ({**SDS, **INLINE}, (KNOWN,), ["CFG-INVALID"]),
+        ({"tls_certificate_provider_instance": {"instance_name": "x"}}, (), ["TLS-PROVIDER"]),
+        ({"tls_certificates": [{"certificate_chain": {"filename": "/x"}}]}, (), ["SEC-SOURCE"]),
+    ],
+)
+def test_without_the_certificate_it_wants_a_cluster_answers_503(
+    common: dict[str, Any], secrets: tuple[dict[str, Any], ...], codes: list[str]
+):
+    found = cluster_outcome(presenting(common), ONE, secrets=secrets)
+    assert (found.value["nodes"], "tls" in found.value, found.codes) == ([], False, codes)
+
+
+def test_an_operator_may_do_without_the_certificate_of_a_provider():
+    policy = Policy(overrides={"TLS-PROVIDER": Action.WARN})
+    common = {"tls_certificate_provider_instance": {"instance_name": "x"}}
+    found = cluster_outcome(presenting(common), ONE, policy=policy)
+    assert (len(found.value["nodes"]), "tls" in found.value, found.codes) == (1, False, ["TLS-PROVIDER"])
+
+
+def test_probes_present_no_certificate_so_the_port_is_probed():
+    check = {
+        "timeout": "2s",
+        "interval": "5s",
+        "unhealthy_threshold": 3,
+        "healthy_threshold": 2,
+        "alt_port": 81,
+        "http_health_check": {"path": "/ready", "host": "h", "request_headers_to_add": []},
+    }
+    found = cluster_outcome(presenting(SDS, health_checks=[check]), ONE, secrets=(KNOWN,))
+    assert found.value["checks"]["active"] == {
+        "type": "tcp",
+        "timeout": 2,
+        "port": 81,
+        "healthy": {"interval": 5, "successes": 2},
+        "unhealthy": {"interval": 5, "tcp_failures": 3, "timeouts": 3},
+    }
+    assert found.codes == ["CL-FEATURE"]
+    plain = cluster_outcome(presenting({}, health_checks=[check]), ONE)
+    assert (plain.value["checks"]["active"]["type"], plain.codes) == ("https", [])
+
+
+def test_older_nodes_present_no_certificate_on_streams():
+    policy = Policy(apisix_versions="3.17-3.18")
+    l4 = ({"cluster": "backend"},)
+    found = cluster_outcome(presenting(SDS), ONE, l4_uses=l4, secrets=(KNOWN,), policy=policy)
+    assert [value["scheme"] for value in found.values] == ["https"]
+    assert found.codes == ["OUT-VERSION"]
+    assert cluster_outcome(presenting(SDS), ONE, l4_uses=l4, secrets=(KNOWN,)).codes == []
 
 
 def matched(**metadata: Any) -> dict[str, Any]:

@@ -6,11 +6,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas import xds
-from translators.expr import ALWAYS, NEVER
+from translators.block import abort
+from translators.expr import ALWAYS, NEVER, equals
 from translators.filter_draft import FilterDraft
+from translators.findings import Findings
+from translators.policy import Policy
+from translators.route_context import Part
+from translators.where import Where
 
 HALF, ALL, NONE = 50, 100, 0
 DRAWS = 6
+PLACE = Where(xds.ROUTE_CONFIGURATION, "routes")
 draws = st.lists(st.tuples(st.sampled_from([HALF, ALL, NONE]), st.booleans()), max_size=12)
 
 
@@ -42,3 +48,11 @@ def test_a_draw_of_the_route_itself_is_another_one():
         _, _, pattern = draft.draw(share(HALF), is_shared=is_shared)
         skipped = int(pattern[len(r"\A.{") : pattern.index("}")])
         assert 8 <= skipped <= 28
+
+
+def test_what_closes_a_route_is_no_local_reply_and_what_a_filter_refuses_is():
+    draft = FilterDraft()
+    draft.answer("limit", abort(429), (equals("host", "a"),))
+    draft.deny("HF-CODE")
+    assert [guard.is_local_reply for guard in draft.guards] == [True, False]
+    assert [part.is_local_reply for part in draft.guard_parts(Part(), (), PLACE, Findings(Policy()))] == [True, False]

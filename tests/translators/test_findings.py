@@ -59,3 +59,12 @@ def test_every_code_says_what_happens_and_what_to_do(code: str):
     assert CODES[code].effect
     assert CODES[code].remedy
     assert code == code.upper()
+
+
+def test_what_other_parts_have_found_is_taken_over():
+    findings, others = Findings(Policy()), Findings(Policy())
+    assert findings.is_empty()
+    others.report("RA-RETRY", AT)
+    findings.include(others)
+    assert not findings.is_empty()
+    assert findings.diagnostics() == others.diagnostics()

@@ -209,3 +209,17 @@ def test_the_host_is_set_apart_and_other_pseudo_headers_are_said():
     assert folded(step(mutation(":path", "/", OVERWRITE)))[1] == ["HDR-VALUE"]
     assert folded(step(mutation("host", (Variable("scheme"),), OVERWRITE)))[1] == ["HDR-VALUE"]
     assert folded(step(removed=("host",)))[1] == ["HDR-VALUE"]
+
+
+@pytest.mark.parametrize("side", ["request", "response"])
+@given(st.data())
+def test_the_short_way_for_plain_texts_leads_where_the_long_one_does(side: Any, data: st.DataObject):
+    """A removal of another header takes the long way; of what is plain it changes nothing."""
+    names = data.draw(st.lists(st.sampled_from([*NAMES, "host", ":path"]), max_size=3))
+    actions = st.sampled_from([APPEND, OVERWRITE, ADD_IF_ABSENT, OVERWRITE_IF_EXISTS])
+    written = [mutation(name, data.draw(st.sampled_from([*TEXTS, "a:b", "a/"])), data.draw(actions)) for name in names]
+    short, short_codes = folded(step(*written), side=side, is_alone=False)
+    long, long_codes = folded(step(removed=("x-gone",)), step(*written), side=side, is_alone=False)
+    assert (short.add, short.set, short.host) == (long.add, long.set, long.host)
+    assert short.remove == [name for name in long.remove if name != "x-gone"]
+    assert (short.touched, short_codes) == (long.touched - {"x-gone"}, long_codes)

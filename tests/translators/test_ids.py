@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import re
+from base64 import b32encode
+from hashlib import blake2b
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,6 +29,12 @@ def test_an_id_is_the_same_for_ever():
     """Ids are written into logs and data planes: this value must never change without a new SCHEMA_VERSION."""
     assert hash80("upstreams", "a", "b") == object_id("upstreams", "", "a", "b")
     assert object_id("upstreams", "outbound|80||a/b", "x") == "outbound-80-a-b." + hash80("upstreams", "x")
+
+
+@given(anything)
+def test_hashes_are_base32(text: str):
+    digest = blake2b(f"meshferry/1\x1froutes\x1f{text}".encode("utf-8", "surrogatepass"), digest_size=10).digest()
+    assert hash80("routes", text) == b32encode(digest).decode().lower()
 
 
 def test_kinds_do_not_share_ids():

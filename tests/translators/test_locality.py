@@ -9,6 +9,7 @@ import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from schemas import xds
 from schemas.records import Unit
 from tests.producers import scene
 from tests.producers.scene import Scene
@@ -20,11 +21,25 @@ if TYPE_CHECKING:
 
     from producers.source import ResourceChange
     from producers.units import Removal
+    from tests.translators.certificate_factory import Pair
 
 CLUSTERS = ("a", "b", "c", "d")
 HOSTS = ("one.com", "two.com", "*.three.com", "*")
 SNIS = ("one.com", "two.com", "four.com")
 PATHS = ("/", "/a", "/a/", "/a/b", "/c")
+EDS = {"type": "EDS", "eds_cluster_config": {"eds_config": {"ads": {}}}}
+
+
+def socket_of(common: dict[str, Any]) -> dict[str, Any]:
+    context = {"@type": xds.UPSTREAM_TLS_CONTEXT, "common_tls_context": common}
+    return {"transport_socket": {"name": scene.TLS_SOCKET, "typed_config": context}}
+
+
+BY_SECRET = {
+    **EDS,
+    **socket_of({"tls_certificate_sds_secret_configs": [{"name": "client", "sds_config": {"ads": {}}}]}),
+}
+PRESENTING = ("one", "two")
 VIEWS = settings(max_examples=150, deadline=None)
 
 
@@ -43,8 +58,10 @@ class View:
             route_configuration(self.virtual_hosts),
             scene.route_configuration("tls", scene.virtual_host("v", ["*"], scene.route("a"))),
             *(scene.cluster(name) for name in CLUSTERS),
+            *(scene.cluster(name, **BY_SECRET) for name in PRESENTING),
             *(scene.endpoints(name, *ports) for name, ports in self.ports.items()),
-            *(scene.pair_secret(name, make_pair(name)) for name in SNIS),
+            *(scene.pair_secret(name, make_pair(name)) for name in (*SNIS, "client")),
+            inline_cluster(make_pair("inline")),
         ]
 
 
@@ -223,6 +240,30 @@ def test_a_secret_changes_its_ssl_object_and_nothing_else(view: View, name: str)
     (key,) = found.keys
     assert key.startswith("/ssls/")
     assert found.after[key]["snis"] == [name]
+
+
+@VIEWS
+@given(views(), st.sampled_from(("by-secret", "inline")))
+def test_a_certificate_that_clusters_present_changes_its_ssl_object_and_nothing_else(view: View, way: str):
+    pair = make_pair("renewed")
+    renewed = scene.pair_secret("client", pair) if way == "by-secret" else inline_cluster(pair)
+    found = difference(view, to_all_presenting(), renewed)
+    (key,) = found.keys
+    assert found.before[key]["type"] == found.after[key]["type"] == "client"
+    using = {name for name in found.of("upstreams") if found.either(name).get("tls")}
+    ids = {found.either(name)["tls"]["client_cert_id"] for name in using}
+    assert key.removeprefix("/ssls/") in ids
+    assert (len(using), len(ids)) == (3, 2)
+
+
+def to_all_presenting() -> ResourceChange:
+    routes = [scene.route(name, f"/{name}") for name in (*PRESENTING, "inline")]
+    return scene.route_configuration("tls", scene.virtual_host("v", ["*"], *routes))
+
+
+def inline_cluster(pair: Pair) -> ResourceChange:
+    certificate = {"certificate_chain": {"inline_string": pair.cert}, "private_key": {"inline_string": pair.key}}
+    return scene.cluster("inline", **EDS, **socket_of({"tls_certificates": [certificate]}))
 
 
 @VIEWS

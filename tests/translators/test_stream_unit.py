@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas import xds
-from schemas.records import Role, UnitKind
+from schemas.records import Role, Severity, UnitKind
 from tests.translators.unit_outcome import Outcome, message, outcome, packed, resource
-from translators.policy import Policy
+from translators.policy import Policy, Redirects
 from translators.variant import BLACKHOLE_ID, Variant, upstream_id, variant_of
 
 NETWORK = "envoy.extensions.filters.network"
@@ -178,7 +178,7 @@ def test_settings_of_the_proxy_that_are_lost():
 def test_chains_by_sni_behind_tls():
     match = {"server_names": ["b.example", "*.A.example"], "transport_protocol": "tls"}
     found = translated(chain("x", match, transport_socket=TLS))
-    assert sorted(value["sni"] for value in found.values) == ["*.a.example", "b.example"]
+    assert sorted(value["sni"] for value in found.values if "server_port" in value) == ["*.a.example", "b.example"]
     assert "sni" not in translated(chain(transport_socket=TLS)).value
 
 
@@ -283,14 +283,49 @@ def test_http_chains_are_not_ours():
         ({"address": {"socket_address": {"address": "name.example", "port_value": 1}}}, ["LST-ADDR"]),
         ({"internal_listener": {}}, ["LST-INTERNAL"]),
         ({"filter_chain_matcher": {}}, ["LST-MATCHER"]),
-        ({"bind_to_port": False}, ["LST-PORT-CLOSED"]),
-        ({"deprecated_v1": {"bind_to_port": False}}, ["LST-PORT-CLOSED"]),
         ({"filter_chains": []}, ["CFG-INVALID"]),
     ],
 )
 def test_listeners_that_are_not_served(listener: dict[str, Any], codes: list[str]):
     found = translated(chain(), **listener)
     assert (found.objects, [code for code in found.codes if code in codes]) == ((), codes)
+
+
+@pytest.mark.parametrize("unbound", [{"bind_to_port": False}, {"deprecated_v1": {"bind_to_port": False}}])
+def test_a_listener_without_a_port_is_served_where_the_node_redirects_its_connections(unbound: dict[str, Any]):
+    socket = {"address": {"socket_address": {"address": "10.96.0.7", "port_value": 5432}}}
+    policy = Policy(redirects=Redirects(ports={"output/10.96.0.7:5432": 20123}))
+    found = translated(chain(), policy=policy, **socket, **unbound)
+    assert (found.value["server_port"], found.value.get("server_addr")) == (20123, None)
+    assert [(one.code, one.severity, one.value) for one in found.diagnostics] == [
+        ("LST-PORT-CLOSED", Severity.WARN, "20123")
+    ]
+
+
+def test_chains_for_different_destinations_get_ports_of_their_own():
+    policy = Policy(redirects=Redirects(ports={"output/10.0.0.0/8:5432": 20001, "output/*:5432": 20002}))
+    chains = (to("a", prefix_ranges=cidr("10.0.0.0/8")), to("b"))
+    found = translated(*chains, policy=policy, bind_to_port=False)
+    assert sorted(
+        (value["server_port"], value["labels"]["xds.chain"]) for value in found.values if "server_port" in value
+    ) == [
+        (20001, "a"),
+        (20002, "b"),
+    ]
+
+
+def test_a_chain_for_another_port_is_reached_by_redirected_connections_only():
+    policy = Policy(redirects=Redirects(ports={"prerouting/*:9000": 20001}))
+    chains = (to("inside", destination_port=9000), to("rest"))
+    inbound = {"use_original_dst": True, "traffic_direction": "INBOUND"}
+    found = translated(*chains, policy=policy, **inbound)
+    assert sorted(
+        (value["server_port"], value["labels"]["xds.chain"]) for value in found.values if "server_port" in value
+    ) == [
+        (5432, "rest"),
+        (20001, "inside"),
+    ]
+    assert [code for code in translated(*chains).codes if code == "LST-PORT-CLOSED"] == ["LST-PORT-CLOSED"]
 
 
 def test_other_chains_of_a_listener_with_discovery_are_served():

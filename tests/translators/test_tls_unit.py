@@ -8,6 +8,7 @@ from schemas import xds
 from schemas.records import Role, Severity, UnitKind
 from tests.translators.certificate_factory import make_pair
 from tests.translators.unit_outcome import Outcome, outcome, packed, resource
+from translators.mappings.tls.client_certificate import secret_ssl_id
 from translators.policy import Action, Policy
 
 PAIR = make_pair()
@@ -310,6 +311,20 @@ def test_secrets_are_checked_but_serve_nothing():
     assert (bad.objects, bad.codes) == ((), ["SEC-KEYPAIR"])
     assert secret(generic_secret={"secret": {"inline_string": "x"}}).codes == []
     assert outcome(UnitKind.SECRET, []).codes == []
+
+
+def test_a_secret_that_clusters_present_is_an_ssl_object_of_the_type_client():
+    def secret(cert: str, key: str) -> Outcome:
+        data = {"name": "s", "tls_certificate": certificate(cert, key)}
+        use = resource(Role.USE, xds.UPSTREAM_TLS_CONTEXT, {}, "client")
+        return outcome(UnitKind.SECRET, [resource(Role.SUBJECT, xds.SECRET, data), use])
+
+    found = secret(PAIR.cert, SEALED)
+    assert found.value == {"cert": PAIR.cert, "key": SEALED, "labels": {"xds.secret": "s"}, "type": "client"}
+    assert found.objects[0].key == f"/ssls/{secret_ssl_id('s')}"
+    assert secret(CA.cert, CA.key).objects[0].key == found.objects[0].key
+    bad = secret(CA.cert, PAIR.key)
+    assert (bad.objects, bad.codes) == ((), ["SEC-KEYPAIR"])
 
 
 def test_unknown_sessions_settings_do_not_matter():

@@ -7,7 +7,7 @@ import pytest
 from schemas import xds
 from schemas.records import Resource, Role, UnitKind
 from tests.translators.unit_outcome import Outcome, outcome, packed, resource
-from translators.policy import Policy
+from translators.policy import Policy, Redirects
 from translators.view_unit import PLUGINS
 
 HTTP = [{"name": "envoy.filters.network.http_connection_manager"}]
@@ -167,3 +167,38 @@ def test_ports_that_speak_proxy_protocol():
     assert found.manifest["ssl_listen"] == []
     assert found.manifest["stream_tcp"] == [{"addr": 9000, "proxy_protocol": True, "tls": False}]
     assert found.codes == []
+
+
+def test_listeners_without_a_port_have_one_that_the_node_redirects_to():
+    ports = {"output/10.96.0.7:5432": 20001, "output/*:5432": 20002, "prerouting/*:9000": 20003}
+    found = viewed(
+        listener("any", 5432, {"filters": TCP}, bind_to_port=False),
+        listener("vip", 5432, {"filters": TCP}, address="10.96.0.7", bind_to_port=False),
+        listener(
+            "in",
+            15006,
+            {"filters": TCP, "filter_chain_match": {"destination_port": 9000}},
+            {"filters": HTTP},
+            use_original_dst=True,
+            traffic_direction="INBOUND",
+        ),
+        policy=Policy(redirects=Redirects(ports=ports)),
+    )
+    assert found.manifest["redirects"] == [
+        "nft add rule inet nat output ip daddr 10.96.0.7 tcp dport 5432 redirect to :20001",
+        "nft add rule inet nat output tcp dport 5432 redirect to :20002",
+        "nft add rule inet nat prerouting tcp dport 9000 redirect to :20003",
+    ]
+    assert [port["addr"] for port in found.manifest["stream_tcp"]] == [20001, 20002, 20003]
+    assert found.manifest["node_listen"] == [{"port": 15006}]
+    assert found.codes == []
+
+
+def test_two_destinations_on_one_port_are_reported():
+    found = viewed(
+        listener("a", 1, {"filters": TCP}, bind_to_port=False),
+        listener("b", 2, {"filters": TCP}, bind_to_port=False),
+        policy=Policy(redirects=Redirects(ports={"output/*:1": 20001, "output/*:2": 20001})),
+    )
+    assert found.codes == ["LST-STREAM-OVERLAP"]
+    assert found.diagnostics[0].value == "output/*:2"

@@ -15,8 +15,9 @@ _METADATA = "metadata inside Envoy; what depends on it is diagnosed where it sta
 _UNWRITTEN = "said by AUTH-JWT-CLAIM: the header is not written"
 
 _RULE_ROWS: tuple[Row, ...] = (
-    *handled(_RBAC, "rules"),
-    *lost(_RBAC, "HF-RESTRICT", "matcher"),
+    *handled(_RBAC, "rules", "matcher"),
+    *handled(f"{_RULES}.Action", "action"),
+    *ignored(f"{_RULES}.Action", _STATISTICS, "name"),
     *ignored(_RBAC, "shadow rules only count", "shadow_rules", "shadow_matcher", "shadow_rules_stat_prefix"),
     *ignored(_RBAC, _STATISTICS, "rules_stat_prefix", "track_per_rule_stats"),
     *handled(f"{_RBAC}PerRoute", "rbac"),

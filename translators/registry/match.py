@@ -32,7 +32,7 @@ ROWS: tuple[Row, ...] = (
         f"{_MATCH}.connect_matcher", connect_matcher.apply, fidelity=Fidelity.NOT_EXPRESSIBLE, codes=("RT-CONNECT",)
     ),
     Handled(f"{_MATCH}.runtime_fraction", runtime_fraction.apply),
-    Handled(f"{_MATCH}.headers", headers.apply, codes=("RT-HEADER", "RT-REGEX")),
+    Handled(f"{_MATCH}.headers", headers.apply, codes=("RT-HEADER", "RT-REGEX", "RT-DECODED")),
     Handled(f"{_MATCH}.query_parameters", query_parameters.apply, codes=("RT-HEADER", "RT-REGEX")),
     Handled(f"{_MATCH}.grpc", grpc.apply),
     Handled(f"{_MATCH}.tls_context", tls_context.apply, fidelity=Fidelity.APPROXIMATED),

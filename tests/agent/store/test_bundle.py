@@ -1,14 +1,21 @@
 from __future__ import annotations
 
+import orjson
 import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 
 from agent.store.bundle import MAX_BUNDLE_BYTES, RejectedBundleError, identity, read_bundle
 from agent.store.image import Carried, UnitState
+from pipeline.seal import Opener, Sealer, key_id_of
+from schemas import xds
 from schemas.codec import encode
-from schemas.records import Bundle, BundleClass, Diagnostic, EtcdObject, Severity
+from schemas.records import Bundle, BundleClass, Diagnostic, EtcdObject, Resource, Role, Severity, Unit, UnitKind
 from tests.agent.memory_log import bundle
+from tests.producers import scene
+from tests.translators.certificate_factory import make_pair
+from translators import translate
 
 
 def read(value: bytes, reveal=identity) -> UnitState:
@@ -57,6 +64,24 @@ def test_a_seal_that_does_not_open_rejects_the_unit_without_a_secret():
         "the private key in /ssls/1 cannot be opened (RuntimeError): check the agent's opening keys"
     )
     assert caught.value.__context__ is None
+
+
+def test_the_key_of_a_client_certificate_is_opened_like_any_other():
+    """From the seal of the producer over the translation of a presented secret to what a node reads."""
+    private_key = X25519PrivateKey.from_private_bytes(bytes(range(32)))
+    public_key = private_key.public_key().public_bytes_raw()
+    pair = make_pair("client")
+    sealed = Sealer(public_key, bytes(32)).seal(pair.key.encode())
+    use = Resource(Role.USE, xds.UPSTREAM_TLS_CONTEXT, "client", b"")
+    secret = scene.pair_secret("s", pair, sealed)
+    subject = Resource(Role.SUBJECT, xds.SECRET, "s", xds.canonical_bytes(secret.body))
+    translated = translate(Unit(UnitKind.SECRET, "secret/s", {"secret": "s"}, (subject, use)))
+    opener = Opener({key_id_of(public_key): private_key})
+    state = read_bundle("secret/s", encode(translated), "/apisix", opener.open_value)
+    (carried,) = state.objects.values()
+    served = orjson.loads(carried.value)
+    assert (served["type"], served["cert"], served["key"]) == ("client", pair.cert, pair.key)
+    assert sealed.encode() in carried.sealed
 
 
 def test_only_sealed_values_are_opened():

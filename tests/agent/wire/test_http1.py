@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from agent.etcd.json_codec import Identity
 from agent.store.feed import MAX_SLICE_BYTES
 from agent.store.store import Store
+from agent.wire.admission import Admission
 from agent.wire.front import VERSION, Front, Readiness
 from agent.wire.http1 import MAX_BODY_BYTES, MAX_HEAD_BYTES, MAX_QUIET_BEATS, HTTPConnection
 from agent.wire.wheel import SLOTS
@@ -309,3 +310,51 @@ def test_abort_closes_without_a_last_chunk(bed: Bed):
     bed.connection.abort()
     assert bed.transport.is_aborted
     assert bed.transport.take() == b""
+
+
+def test_a_watch_above_the_rate_is_told_to_come_back(bed: Bed):
+    bed.front.admission = Admission(1.0, lambda: 100.0, max_delay_s=0.0)
+    assert b'"created":true' in bed.ask(request("POST", "/v3/watch", WATCH))
+    bed.connection, bed.transport = bed.connect()
+    refused = bed.ask(request("POST", "/v3/watch", WATCH) + GET)
+    assert refused.startswith(b"HTTP/1.1 503 ")
+    assert b'"error":"etcdserver: too many new watches at once, come back in a while"' in refused
+    assert refused.endswith(VERSION)
+    assert bed.front.watcher_count == 1
+
+
+@pytest.mark.parametrize("headers", ["", "Transfer-Encoding: chunked\r\n"])
+async def test_a_refusal_waits_and_so_does_what_comes_after_it(bed: Bed, headers: str):
+    bed.front.admission = Admission(1e-9, lambda: 100.0, max_delay_s=0.01, jitter=lambda: 1.0)
+    assert bed.front.admission.admits()
+    asked = request("POST", "/v3/watch", WATCH)
+    if headers:
+        asked = b"POST /v3/watch HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n" % (len(WATCH), WATCH)
+    assert bed.ask(asked) == b""
+    assert bed.ask(b"" if headers else GET) == b""
+    answered = asyncio.Event()
+    bed.transport.on_write = answered.set
+    await asyncio.wait_for(answered.wait(), 5)
+    said = bed.transport.take()
+    assert said.count(b"HTTP/1.1 503 ") == 1
+    assert said.endswith(b"}" if headers else VERSION)
+
+
+async def test_a_client_that_leaves_while_its_refusal_waits_is_told_nothing(bed: Bed):
+    bed.front.admission = Admission(1e-9, lambda: 100.0, max_delay_s=9.0, jitter=lambda: 1.0)
+    assert bed.front.admission.admits()
+    assert bed.ask(request("POST", "/v3/watch", WATCH)) == b""
+    held = bed.connection._held
+    bed.connection.connection_lost(None)
+    assert held is not None
+    assert held.cancelled()
+
+
+def test_only_a_watch_outlives_the_retirement_of_its_agent(bed: Bed):
+    bed.ask(GET)
+    assert not bed.connection.retire()
+    assert bed.transport.is_closing()
+    bed.connection, bed.transport = bed.connect()
+    bed.ask(request("POST", "/v3/watch", WATCH))
+    assert bed.connection.retire()
+    assert not bed.transport.is_closing()

@@ -57,6 +57,12 @@ def meshferry(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
     return call
 
 
+@pytest.fixture(autouse=True)
+def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command that runs in the process of the test must not replace it by a parent."""
+    monkeypatch.setenv("MESHFERRY_AGENT__SUPERVISE", "false")
+
+
 @pytest.fixture
 def settings(tmp_path: Path) -> Path:
     """A settings file of one view on the embedded log."""

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 import time
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 import yaml
 
@@ -12,7 +14,7 @@ from pipeline.log import NewRecord, open_log
 from pipeline.topics import view_specs
 from schemas.codec import encode
 from schemas.keys import GENESIS_KEY, TopicKind, revision_of, topic
-from schemas.records import Bundle, BundleClass, EtcdObject, Genesis, NodeStatus
+from schemas.records import Bundle, BundleClass, EtcdObject, Genesis, NeighbourStatus, NodeStatus, RejectedUnit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -121,6 +123,67 @@ def test_a_log_of_another_program_is_78(meshferry: Meshferry, settings: Path, tm
     found = meshferry("status", "-s", settings)
     assert found.code == 78
     assert "a database of another program, not a meshferry log; choose another path" in found.line()
+
+
+def with_status(tmp_path: Path, node: NodeStatus) -> None:
+    async def write() -> None:
+        async with open_log(f"sqlite://{tmp_path}/log.db") as log:
+            await (await log.writer("test")).append(
+                topic("meshferry.", "edge", TopicKind.STATUS), [NewRecord(node.node, encode(node))]
+            )
+
+    asyncio.run(write())
+
+
+def test_waiting_ends_at_once_when_all_nodes_have_everything(meshferry: Meshferry, filled: Path):
+    found = meshferry("status", "-s", filled, "--wait", "synced", "-o", "json")
+    assert (found.code, found.err) == (0, "")
+    assert found.data()[0]["nodes"][0]["is_synced"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"applied_revision": 7}, "node n1: it serves revision 7, not 1700000000001"),
+        ({"rejected": (RejectedUnit("u", "too large"),)}, "node n1: it has rejected u: too large"),
+        (
+            {
+                "apisix": NeighbourStatus(
+                    is_reachable=True, applied_revision=5, behind=1, reason="it has not taken /apisix/routes/1"
+                )
+            },
+            "node n1: its APISIX has revision 5, not 1700000000001: it has not taken /apisix/routes/1",
+        ),
+        (
+            {"apisix": NeighbourStatus(is_reachable=False, applied_revision=0, behind=0, reason="connection refused")},
+            "node n1: its APISIX has revision 0, not 1700000000001: connection refused",
+        ),
+    ],
+)
+def test_waiting_in_vain_is_75_and_says_what_for(
+    meshferry: Meshferry, filled: Path, tmp_path: Path, changes: dict[str, object], reason: str
+):
+    with_status(tmp_path, msgspec.structs.replace(NODE, **changes))
+    found = meshferry("status", "-s", filled, "--wait", "synced", "--timeout", "0.6")
+    assert found.code == 75
+    assert found.err.splitlines()[0] == f"waiting: {reason}"
+    assert f"not synced within 0.6 s: {reason}" in found.err.splitlines()[-1]
+
+
+def test_waiting_ends_when_the_node_catches_up(meshferry: Meshferry, filled: Path, tmp_path: Path):
+    with_status(tmp_path, msgspec.structs.replace(NODE, applied_revision=7))
+    later = threading.Timer(0.7, with_status, (tmp_path, NODE))
+    later.start()
+    found = meshferry("status", "-s", filled, "--wait", "synced", "-o", "json")
+    later.join()
+    assert found.code == 0
+    assert found.err.startswith("waiting: node n1")
+
+
+def test_a_timeout_that_is_none_is_64(meshferry: Meshferry, filled: Path):
+    found = meshferry("status", "-s", filled, "--wait", "synced", "--timeout", "soon")
+    assert found.code == 64
+    assert "--timeout 'soon': give a duration such as 60s or 2m" in found.line()
 
 
 @pytest.mark.parametrize("arguments", [["-o", "xml"], ["--bogus"], ["extra"]])

@@ -13,6 +13,7 @@ from producers.xds.interest import WILDCARD
 from producers.xds.references import references_of
 from producers.xds.warming import INNER
 from schemas import xds
+from tests.producers.scene import pair_secret
 from tests.producers.xds.dialogue import (
     CORS,
     cluster,
@@ -23,9 +24,9 @@ from tests.producers.xds.dialogue import (
     routes,
     scope,
     scoped_listener,
-    secret,
 )
 from tests.producers.xds.dialogue import virtual_host as virtual_host_named
+from tests.translators.certificate_factory import make_pair
 
 BUFFER = {"@type": "type.googleapis.com/envoy.extensions.filters.http.buffer.v3.Buffer"}
 """Of a type that the listener does not allow for its filter."""
@@ -83,7 +84,7 @@ _MAKERS = {
     xds.LISTENER: _listener,
     xds.SCOPED_ROUTE_CONFIGURATION: lambda name, edition: scope(name, "rs"[edition % 2]),
     xds.ROUTE_CONFIGURATION: _routes,
-    xds.SECRET: lambda name, edition: secret(name, f"content {edition}"),
+    xds.SECRET: lambda name, edition: pair_secret(name, make_pair(f"{name} {edition}")).body,
     xds.TYPED_EXTENSION_CONFIG: lambda name, edition: discovered_filter(name, CORS if edition % 2 else BUFFER),
     xds.VIRTUAL_HOST: lambda name, edition: virtual_host_named(name.rpartition("/")[2], f"{name[-1]}{edition}"),
 }

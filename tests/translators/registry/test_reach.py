@@ -13,9 +13,6 @@ ROUTE = "envoy.config.route.v3"
 CORS = ("envoy.extensions.filters.http.cors.v3.CorsPolicy", f"{ROUTE}.CorsPolicy")
 BY_ELIMINATION = {
     *(f"envoy.type.matcher.v3.ValueMatcher.{kind}_match" for kind in ("null", "double", "bool", "list", "or")),
-    "xds.type.matcher.v3.Matcher.MatcherList.Predicate.and_matcher",
-    "xds.type.matcher.v3.Matcher.MatcherList.Predicate.SinglePredicate.custom_match",
-    "xds.type.matcher.v3.Matcher.MatcherTree.custom_match",
     *(
         f"envoy.config.accesslog.v3.AccessLogFilter.{kind}_filter"
         for kind in ("traceable", "response_flag", "grpc_status", "extension", "metadata", "log_type")

@@ -10,13 +10,14 @@ See: mapping.md sections 5.6 and 9.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from schemas.uses import reduce_use
+from schemas import xds
+from schemas.uses import is_plain, reduce_use
 from translators.variant import BLACKHOLE_ID, upstream_id, variant_of
 
 if TYPE_CHECKING:
-    from schemas import xds
     from translators.findings import Findings
     from translators.route_context import RouteContext
     from translators.where import Where
@@ -50,13 +51,22 @@ def upstream_of(
     if cluster is None:
         findings.report("RA-CLUSTER-UNKNOWN", at, value=name, effect=_effect(action))
         return BLACKHOLE_ID
-    use = reduce_use(action, context.virtual_host, weighted)
-    # Most routes of a unit use a cluster in one way, and which variant that makes takes long to tell.
-    key = "upstream_of", name, is_grpc, use.SerializeToString(deterministic=True)
+    if is_plain(action, context.virtual_host, weighted):
+        use = b""
+    else:
+        use = reduce_use(action, context.virtual_host, weighted).SerializeToString(deterministic=True)
+    # Most routes of a unit use a cluster in one way.
+    key = "upstream_of", name, is_grpc, use
     if key not in context.memo:
-        variant = variant_of(cluster, use, "l7")
-        context.memo[key] = upstream_id(name, replace(variant, is_grpc=True) if is_grpc else variant)
+        context.memo[key] = _upstream_id(name, cluster.SerializeToString(deterministic=True), use, is_grpc=is_grpc)
     return str(context.memo[key])
+
+
+@lru_cache(maxsize=1024)
+def _upstream_id(name: str, cluster: bytes, use: bytes, *, is_grpc: bool) -> str:
+    """Remembered by the bytes of cluster and use, as units have clusters in common and variants take long to tell."""
+    variant = variant_of(xds.parse(xds.CLUSTER, cluster), xds.parse(xds.ROUTE_ACTION, use), "l7")
+    return upstream_id(name, replace(variant, is_grpc=True) if is_grpc else variant)
 
 
 def not_found_status(action: xds.Message) -> int:

@@ -3,7 +3,8 @@
 Target: proxy-mirror {host, sample_ratio}, in the plugin_config of what changes often.
 Fidelity: A.
 Differs: one policy, to one host: the service's name where the cluster's tells it (Istio), else the first usable
-    endpoint. The Host header is that of the request, without `-shadow`.
+    endpoint. The Host header is that of the request, without `-shadow`. Copies present no client certificate: a cluster
+    that wants one gets none.
 Diagnostics: RA-MIRROR, TLS-UPSTREAM-UNVERIFIED.
 See: mapping.md sections 5.7.2 and 6.1.4.
 """
@@ -21,7 +22,7 @@ from translators.mappings.cluster.transport_socket import choose_socket
 from translators.mappings.endpoint.endpoint import read_endpoints
 from translators.mappings.match.runtime_fraction import share_of
 from translators.mappings.transport_socket import unwrap
-from translators.variant import http_protocol_options, speaks_both
+from translators.variant import http_protocol_options, known_options, speaks_both
 from translators.where import Where
 
 if TYPE_CHECKING:
@@ -86,8 +87,8 @@ def _in_force(
     action: xds.Message, cluster_names: Sequence[str], context: RouteContext, at: Where
 ) -> tuple[Sequence[xds.Message], Where]:
     """Give the policies in force and their place: those of the cluster, else of the most specific level with any."""
-    for cluster in map(context.clusters.get, cluster_names):
-        options = http_protocol_options(cluster)
+    for name in cluster_names:
+        options = known_options(name, context)
         if options is not None and options.request_mirror_policies:
             return options.request_mirror_policies, at.field("cluster")
     if action.request_mirror_policies:
@@ -158,6 +159,9 @@ def _scheme(
     scheme = "grpc" if is_grpc else "http"
     if socket.context is None:
         return scheme
+    if socket.context.common_tls_context.tls_certificates:
+        findings.report("RA-MIRROR", at, value="the cluster wants a client certificate, which copies do not present")
+        return ""
     if findings.blocks("TLS-UPSTREAM-UNVERIFIED", at, value=cluster.name, effect=_UNVERIFIED):
         return ""
     return f"{scheme}s"

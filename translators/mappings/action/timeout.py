@@ -9,11 +9,11 @@ See: mapping.md section 5.6.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from schemas.uses import retry_policy_of
 from translators.mappings.duration import UNBOUNDED_S, bounded_seconds_of, seconds_of
-from translators.variant import http_protocol_options
+from translators.variant import known_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,6 +26,13 @@ DEFAULT_STREAM_IDLE_S = 300
 DEFAULT_CONNECT_S = 5
 
 
+class _ClusterTimeouts(NamedTuple):
+    """What a cluster says: `per_try_s` by its HttpProtocolOptions, None without any."""
+
+    connect_s: float
+    per_try_s: float | None
+
+
 def timeout_of(action: xds.Message, cluster_names: Iterable[str], context: RouteContext) -> dict[str, float]:
     """Give route.timeout, which replaces the upstream's as a whole.
 
@@ -34,19 +41,13 @@ def timeout_of(action: xds.Message, cluster_names: Iterable[str], context: Route
         cluster_names: where it leads.
         context: with the clusters and the connection manager.
     """
-    clusters = [context.clusters[name] for name in cluster_names if name in context.clusters]
-    connect_s = max(
-        (
-            bounded_seconds_of(cluster.connect_timeout) if cluster.HasField("connect_timeout") else DEFAULT_CONNECT_S
-            for cluster in clusters
-        ),
-        default=DEFAULT_CONNECT_S,
-    )
+    clusters = [_cluster_timeouts(name, context) for name in cluster_names if name in context.clusters]
+    connect_s = max([cluster.connect_s for cluster in clusters], default=DEFAULT_CONNECT_S)
     io_s = _io_seconds(action, clusters, context)
     return {"connect": connect_s, "read": io_s, "send": io_s}
 
 
-def _io_seconds(action: xds.Message, clusters: list[xds.Message], context: RouteContext) -> float:
+def _io_seconds(action: xds.Message, clusters: list[_ClusterTimeouts], context: RouteContext) -> float:
     timeout_s = seconds_of(action.timeout) if action.HasField("timeout") else DEFAULT_TIMEOUT_S
     limits = [timeout_s, seconds_of(action.idle_timeout), _per_try_seconds(action, clusters, context)]
     positive = [limit for limit in limits if limit > 0]
@@ -58,9 +59,23 @@ def _io_seconds(action: xds.Message, clusters: list[xds.Message], context: Route
     return bounded_seconds_of(hcm.stream_idle_timeout) if hcm.HasField("stream_idle_timeout") else DEFAULT_STREAM_IDLE_S
 
 
-def _per_try_seconds(action: xds.Message, clusters: list[xds.Message], context: RouteContext) -> float:
+def _per_try_seconds(action: xds.Message, clusters: list[_ClusterTimeouts], context: RouteContext) -> float:
     policy = retry_policy_of(action, context.virtual_host)
     if policy is not None:
         return seconds_of(policy.per_try_timeout)
-    defaults = [http_protocol_options(cluster) for cluster in clusters]
-    return min((seconds_of(one.retry_policy.per_try_timeout) for one in defaults if one is not None), default=0)
+    return min([cluster.per_try_s for cluster in clusters if cluster.per_try_s is not None], default=0)
+
+
+def _cluster_timeouts(name: str, context: RouteContext) -> _ClusterTimeouts:
+    """Read a known cluster: once a unit, as its routes lead to few."""
+    key = "timeout", name
+    if key not in context.memo:
+        cluster = context.clusters[name]
+        has_own = cluster.HasField("connect_timeout")
+        options = known_options(name, context)
+        context.memo[key] = _ClusterTimeouts(
+            bounded_seconds_of(cluster.connect_timeout) if has_own else DEFAULT_CONNECT_S,
+            seconds_of(options.retry_policy.per_try_timeout) if options is not None else None,
+        )
+    found: _ClusterTimeouts = context.memo[key]
+    return found

@@ -9,8 +9,7 @@ See: mapping.md section 5.7.1.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from translators.expr import ALWAYS, share
 
@@ -32,8 +31,7 @@ _OWN_FIELDS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
+class Share(NamedTuple):
     """One cluster of a weighted action with what it gets.
 
     Attributes:

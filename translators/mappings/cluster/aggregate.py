@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from translators.findings import Findings
     from translators.mappings.endpoint.endpoint import Endpoint
+    from translators.mappings.tls.client_certificate import ClientCertificate
     from translators.where import Where
 
 PRIORITIES_PER_MEMBER = 1000
@@ -46,7 +47,7 @@ def joined(own: Backend, members: Sequence[Backend], at: Where, findings: Findin
                 "CL-TLS-MIXED",
                 at.item("cluster_type.clusters", member.draft.name),
                 effect="the member is left out: it is not spoken to as the members before it",
-                remedy="give all members one transport socket and protocol",
+                remedy="give all members one transport socket, certificate and protocol",
             )
             continue
         endpoints += [_behind(endpoint, index * PRIORITIES_PER_MEMBER) for endpoint in member.endpoints]
@@ -60,8 +61,8 @@ def joined(own: Backend, members: Sequence[Backend], at: Where, findings: Findin
     return Backend(draft, lead.tls, [] if own.draft.is_closed else endpoints, lead.assignment)
 
 
-def _protocol(backend: Backend) -> tuple[bool, bool]:
-    return backend.tls.is_used, backend.draft.is_http2
+def _protocol(backend: Backend) -> tuple[bool, bool, ClientCertificate]:
+    return backend.tls.is_used, backend.draft.is_http2, backend.tls.certificate
 
 
 def _behind(endpoint: Endpoint, offset: int) -> Endpoint:

@@ -3,7 +3,7 @@
 Target: upstream.checks.active.
 Fidelity: A.
 Differs: endpoints start healthy; probing starts with the first request; every worker and variant probes by itself;
-    intervals are whole seconds.
+    intervals are whole seconds; probes present no client certificate, so where one is wanted the port is probed.
 Diagnostics: CL-HC-MULTI, CL-HC-GRPC, CL-FEATURE.
 See: mapping.md sections 6.1.1 and 6.6.
 """
@@ -28,6 +28,7 @@ MAX_PORT = 65535
 STATUSES = range(200, 600)
 DEFAULT_STATUS = 200
 HOST = re.compile(r"[0-9a-zA-Z._\[\]:-]{1,256}\Z")
+_PROBE_OF_PORT = "the port is probed: probes present no client certificate"
 _METHODS = frozenset({"GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "CONNECT", "TRACE"})
 
 
@@ -64,12 +65,30 @@ def _asks(tcp: xds.Message) -> bool:
     return bool(tcp.HasField("send") or tcp.receive or tcp.HasField("proxy_protocol_config"))
 
 
-def with_tls(checks: dict[str, Any]) -> dict[str, Any]:
-    """Give the checks of a cluster that speaks TLS: certificates are not verified (mapping.md section 1.6)."""
+def with_tls(checks: dict[str, Any], at: Where, findings: Findings, *, has_certificate: bool) -> dict[str, Any]:
+    """Give the checks of a cluster that speaks TLS: certificates are not verified (mapping.md section 1.6).
+
+    Args:
+        checks: those of a cluster that does not.
+        at: the cluster.
+        findings: receives the diagnostics.
+        has_certificate: endpoints want a certificate, which probes of APISIX do not present: all would fail.
+    """
     active = checks["active"]
     if active["type"] != "http":
         return checks
+    if has_certificate:
+        findings.report("CL-FEATURE", at.field("health_checks"), effect=_PROBE_OF_PORT)
+        return {**checks, "active": _of_port(active)}
     return {**checks, "active": {**active, "type": "https", "https_verify_certificate": False}}
+
+
+def _of_port(active: dict[str, Any]) -> dict[str, Any]:
+    """Leave of a probe by HTTP what is left of it as one of the port."""
+    kept: dict[str, Any] = {name: active[name] for name in ("timeout", "port") if name in active}
+    healthy = {name: active["healthy"][name] for name in ("interval", "successes")}
+    unhealthy = {name: active["unhealthy"][name] for name in ("interval", "tcp_failures", "timeouts")}
+    return kept | {"type": "tcp", "healthy": healthy, "unhealthy": unhealthy}
 
 
 def _http(check: xds.Message, name: str, active: dict[str, Any], at: Where, findings: Findings) -> None:

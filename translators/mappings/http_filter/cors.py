@@ -80,7 +80,7 @@ def apply(http_filter: EffectiveFilter, draft: FilterDraft, at: Where, findings:
     _answer_preflights(policies, all_of((is_enabled, is_allowed)), name, draft)
     if not policies.flag("forward_not_matching_preflights", default=True):
         refused = all_of((is_enabled, matches(_ORIGIN, _NOT_EMPTY), negate(is_allowed), *_is_preflight()))
-        draft.answer(name, abort(_OK, "", _common(policies) or None), (refused,), takes_levels=False)
+        _answer(name, _common(policies), (refused,), draft)
     if (decorated := all_of((is_enabled, is_allowed))) != NEVER:
         if draft.reads_mutated(decorated):
             findings.report("HF-ORDER", at, value="origin", effect="the Origin counts as the client sent it")
@@ -158,8 +158,13 @@ def _answer_preflights(policies: _Policies, is_allowed: Expr, name: str, draft: 
     if policies.flag("allow_private_network_access"):
         private = {**headers, f"{_ALLOW}private-network": "true"}
         asked = equals(_PRIVATE_NETWORK, "true")
-        draft.answer(name, abort(_OK, "", private), (*_is_preflight(), is_allowed, asked), takes_levels=False)
-    draft.answer(name, abort(_OK, "", headers), (*_is_preflight(), is_allowed), takes_levels=False)
+        _answer(name, private, (*_is_preflight(), is_allowed, asked), draft)
+    _answer(name, headers, (*_is_preflight(), is_allowed), draft)
+
+
+def _answer(name: str, headers: dict[str, str], conditions: tuple[Expr, ...], draft: FilterDraft) -> None:
+    """Answer a preflight as Envoy does: past the mutations of the route, and not as a local reply."""
+    draft.answer(name, abort(_OK, "", headers), conditions, takes_levels=False, is_local_reply=False)
 
 
 def _decoration(policies: _Policies, at: Where) -> Step:

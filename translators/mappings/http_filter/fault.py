@@ -2,7 +2,8 @@
 
 Target: fault-injection: `delay` on the route and on all guards behind it, `abort` as a guard.
 Fidelity: E for fixed delays and aborts; N for the others.
-Differs: a share has a granularity of 1/65536; faults that are asked for by headers are not injected.
+Differs: a share has a granularity of 1/65536; faults that are asked for by headers are not injected; a
+    delay is waited for before plugins of the access phase refuse.
 Diagnostics: HF-UNTRANSLATED, HF-ORDER.
 See: mapping.md sections 4.7, 6.6 and 14.9.
 """
@@ -18,6 +19,7 @@ from translators.mappings.action.weighted_clusters import SKIPPED_DIGITS
 from translators.mappings.duration import seconds_of
 from translators.mappings.match.grpc import IS_GRPC
 from translators.mappings.match.headers import header_condition
+from translators.plugin_phase import ACCESS_PLUGINS
 from translators.regex import RegexError
 
 if TYPE_CHECKING:
@@ -32,6 +34,8 @@ _FAULT = "envoy.extensions.filters.http.fault.v3.HTTPFault"
 _BODY = "fault filter abort"
 _NODE = "http_x_envoy_downstream_service_node"
 _OK = 200
+_DELAYED_FIRST = "requests that filters in front refuse are delayed, too"
+_DELAY_FIRST = "put the fault filter in front of them"
 _NOT_INJECTED = "no faults are injected"
 _REMEDY = "inject faults by a fixed delay or abort, chosen by plain header matches"
 
@@ -59,6 +63,9 @@ def apply(http_filter: EffectiveFilter, draft: FilterDraft, at: Where, findings:
         findings.report("HF-UNTRANSLATED", at.field("delay"), effect=effect, remedy="delay in one fault filter")
     if is_delaying and draft.reads_mutated(is_delayed):
         findings.report("HF-ORDER", at, effect="delays depend on headers as the client sent them")
+    if is_delaying and not ACCESS_PLUGINS.isdisjoint(draft.plugins):
+        # fault-injection waits in the rewrite phase, whatever is refused in the access phase.
+        findings.report("HF-ORDER", at.field("delay"), effect=_DELAYED_FIRST, remedy=_DELAY_FIRST)
     _abort(fault.abort, is_aborted, http_filter.name, draft)
 
 
@@ -71,7 +78,11 @@ def _condition(fault: xds.Message, http_filter: EffectiveFilter, at: Where, find
         conditions.append(one_of(_NODE, list(fault.downstream_nodes)))
     for index, header in enumerate(fault.headers):
         try:
-            found = header_condition(header, is_proto_overwritten=http_filter.is_proto_overwritten)
+            found = header_condition(
+                header,
+                is_proto_overwritten=http_filter.is_proto_overwritten,
+                is_path_raw=http_filter.is_path_raw,
+            )
         except RegexError:
             found = None
         if found is None:

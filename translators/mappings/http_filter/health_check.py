@@ -52,7 +52,11 @@ def apply(http_filter: EffectiveFilter, draft: FilterDraft, at: Where, findings:
     conditions: list[Expr] = []
     for index, header in enumerate(config.headers):
         try:
-            found = header_condition(header, is_proto_overwritten=http_filter.is_proto_overwritten)
+            found = header_condition(
+                header,
+                is_proto_overwritten=http_filter.is_proto_overwritten,
+                is_path_raw=http_filter.is_path_raw,
+            )
         except RegexError:
             found = None
         if found is None:

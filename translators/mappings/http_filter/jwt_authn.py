@@ -132,7 +132,8 @@ class _Check:
 
     def _block(self, code: str, at: Where, condition: Expr, **details: str) -> None:
         if self._findings.blocks(code, at, **details):
-            self._draft.answer(self._filter.name, denial(FORBIDDEN, code).fields["plugins"], (condition,))
+            plugins = denial(FORBIDDEN, code).fields["plugins"]
+            self._draft.answer(self._filter.name, plugins, (condition,), is_local_reply=False)
 
     def _read(self, requirement: Requirement) -> _Tokens:
         """Read the providers.

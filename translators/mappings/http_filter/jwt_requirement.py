@@ -2,7 +2,8 @@
 
 Target: for every request of a route the one requirement that applies to it: conditions, first match first.
 Fidelity: A.
-Differs: of `requires_all` only one member can be verified; alternatives are read from the same place in the request.
+Differs: of `requires_all` only one member can be verified, and nothing in front of it may take the token away;
+    alternatives are read from the same place in the request.
 Diagnostics: HF-RESTRICT.
 See: mapping.md section 4.7.
 """
@@ -150,7 +151,7 @@ def read_requirement(requirement: xds.Message, config: xds.Message | None) -> Re
         providers = sorted(config.providers) if config is not None else []
         return Requirement(tuple((name, None) for name in providers), allows_missing=True)
     members = [read_requirement(one, config) for one in getattr(requirement, kind).requirements]
-    return _any_of(requirement, members) if kind == "requires_any" else _all_of(members)
+    return _any_of(requirement, members) if kind == "requires_any" else _all_of(members, config)
 
 
 def _any_of(requirement: xds.Message, members: list[Requirement]) -> Requirement:
@@ -165,12 +166,17 @@ def _any_of(requirement: xds.Message, members: list[Requirement]) -> Requirement
     return Requirement(tuple(providers), allows_missing=any(member.allows_missing for member in members))
 
 
-def _all_of(members: list[Requirement]) -> Requirement:
-    """Join what is all needed: one thing, for of two even the same one is not there twice (Envoy takes it away)."""
+def _all_of(members: list[Requirement], config: xds.Message | None) -> Requirement:
+    """Join what is all needed: one thing, for of two even the same one is not there twice (Envoy takes it away).
+
+    `allow_missing_or_failed` takes a token away too that a provider has verified and does not forward.
+    """
     needed = [member for member in members if not member.is_open]
     if not needed:
         return LENIENT
-    return needed[0] if len(needed) == 1 else UNKNOWN
+    is_looked_at = LENIENT in members[: members.index(needed[0])]
+    is_kept = config is not None and all(provider.forward for provider in config.providers.values())
+    return needed[0] if len(needed) == 1 and (is_kept or not is_looked_at) else UNKNOWN
 
 
 def _path_of(match: xds.Message) -> tuple[str, str]:

@@ -1,6 +1,6 @@
 """Source: envoy.extensions.filters.http.rbac.v3.RBAC, RBACPerRoute.
 
-Target: a guard that answers 403 where a DENY policy holds, or no ALLOW policy does.
+Target: a guard that answers 403 where a DENY policy holds, or no ALLOW policy does, or a matcher does not allow.
 Fidelity: E; what cannot be expressed counts against the request.
 Differs: paths are compared as nginx normalises them unless path_matching is raw.
 Diagnostics: HF-RESTRICT, HF-META, TLS-SAN, RT-HEADER, RT-REGEX, HCM-XFF.
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from translators.approximation import Approximation, both, either
 from translators.block import FORBIDDEN, abort
 from translators.expr import negate
+from translators.mappings.http_filter.rbac_matcher import MatcherReader
 from translators.mappings.http_filter.rbac_rule import RuleReader
 
 if TYPE_CHECKING:
@@ -39,13 +40,17 @@ def apply(http_filter: EffectiveFilter, draft: FilterDraft, at: Where, findings:
             return
     elif http_filter.overrides:
         config = override
-    if config is None or config.HasField("matcher"):
-        if findings.blocks("HF-RESTRICT", at.field("matcher") if config is not None else at):
+    if config is None:
+        if findings.blocks("HF-RESTRICT", at):
             draft.deny("HF-RESTRICT")
+        return
+    reader = RuleReader(http_filter.context, findings, draft.tokens)
+    if config.HasField("matcher"):
+        allowed = MatcherReader(reader).allowed(config.matcher, at.field("matcher"))
+        draft.answer(http_filter.name, _DENIED, (negate(allowed.under),))
         return
     if not config.HasField("rules"):
         return
-    reader = RuleReader(http_filter.context, findings, draft.tokens)
     policies = either(_policy(config.rules.policies[name], reader, _place(at, name)) for name in _names(config.rules))
     if config.rules.action == _ALLOW:
         draft.answer(http_filter.name, _DENIED, (negate(policies.under),))

@@ -17,10 +17,11 @@ from schemas.records import Severity
 from translators import expr
 from translators.approximation import FAILS, HOLDS, OPENED, UNKNOWN, Approximation, both, either, exactly, opposite
 from translators.chain_match import ORIGINAL_DST
-from translators.mappings.match.headers import header_condition, may_collide
+from translators.mappings.match.headers import header_condition, is_target_regex, may_collide
 from translators.mappings.match.path_match_policy import URI_TEMPLATE, template_regex
 from translators.mappings.match.string_match import regex_test, test_of
 from translators.regex import RegexError
+from translators.request_target import UNNORMALISED_WITH_QUERY
 from translators.scope import has_original_dst
 
 if TYPE_CHECKING:
@@ -108,11 +109,21 @@ class RuleReader:
 
     def _leaf(self, kind: str, value: Any, at: Where) -> Approximation | None:
         if kind in _ADDRESSES:
-            if kind == "remote_ip" and self._believes_everyone():
-                self._findings.report("HCM-XFF", at, effect=_CONNECTION, remedy=_TRUST)
+            if kind == "remote_ip":
+                self.note_client(at)
             return exactly(expr.ip_match(_ADDRESSES[kind], [f"{value.address_prefix}/{value.prefix_len.value}"]))
         read = self.READS.get(kind)
         return read(self, value, at) if read is not None else None
+
+    def note_client(self, at: Where) -> None:
+        """Report a condition on the client's address where Envoy may take that from a header."""
+        if self._believes_everyone():
+            self._findings.report("HCM-XFF", at, effect=_CONNECTION, remedy=_TRUST)
+
+    def note_header(self, name: str, at: Where) -> None:
+        """Report a condition on a header that others can pass for."""
+        if may_collide(name):
+            self._findings.report("RT-HEADER", at, severity=Severity.WARN, effect=_COLLIDES, remedy=_COLLISION_REMEDY)
 
     def _believes_everyone(self) -> bool:
         """Tell whether Envoy takes the client's address from X-Forwarded-For whoever sent it, which is its default."""
@@ -123,11 +134,17 @@ class RuleReader:
     def _header(self, header: xds.Message, at: Where) -> Approximation:
         hcm = self._context.hcm
         is_overwritten = bool(hcm.use_remote_address.value and not hcm.xff_num_trusted_hops)
-        found = header_condition(header, is_proto_overwritten=is_overwritten)
+        is_raw = self._path != "uri"
+        found = header_condition(header, is_proto_overwritten=is_overwritten, is_path_raw=is_raw)
         if found is None:
             return self.lost("RT-HEADER", at)
-        if may_collide(header.name):
-            self._findings.report("RT-HEADER", at, severity=Severity.WARN, effect=_COLLIDES, remedy=_COLLISION_REMEDY)
+        self.note_header(header.name, at)
+        if is_target_regex(header) and not is_raw:
+            # Whoever restricts by it must not let `//admin?x` pass for not being `/admin?x`.
+            return Approximation(
+                expr.all_of((found, expr.negate(UNNORMALISED_WITH_QUERY))),
+                expr.any_of((found, UNNORMALISED_WITH_QUERY)),
+            )
         return exactly(found)
 
     def _url_path(self, matcher: xds.Message, _at: Where) -> Approximation | None:
@@ -153,7 +170,8 @@ class RuleReader:
         regex = template_regex(policy.path_template)
         return None if regex is None else exactly(regex_test(regex, "uri").holds)
 
-    def _port(self, port: int, _at: Where) -> Approximation:
+    def port(self, port: int, _at: Where) -> Approximation:
+        """Give the condition that a connection was made to a port of Envoy."""
         return exactly(self._port_condition(port))
 
     def _port_range(self, ports: xds.Message, _at: Where) -> Approximation | None:
@@ -175,7 +193,7 @@ class RuleReader:
             return self.lost("TLS-SAN", at.field("principal_name"))
         return exactly(expr.equals("ssl_client_verify", "SUCCESS"))
 
-    def _metadata(self, matcher: xds.Message, _at: Where) -> Approximation | None:
+    def metadata(self, matcher: xds.Message, _at: Where) -> Approximation | None:
         """Translate a test of what is known of a verified token: its issuer, and that it has a subject."""
         key, claim = next((step.key for step in matcher.path), ""), [step.key for step in matcher.path[1:]]
         token = self._tokens.get(key) if matcher.filter == _JWT_AUTHN else None
@@ -195,11 +213,11 @@ class RuleReader:
         "header": _header,
         "url_path": _url_path,
         "uri_template": _template,
-        "destination_port": _port,
+        "destination_port": port,
         "destination_port_range": _port_range,
         "requested_server_name": _server_name,
         "authenticated": _authenticated,
-        "metadata": _metadata,
+        "metadata": metadata,
     }
     """By the name of the oneof's field; the others cannot be expressed."""
 

@@ -76,7 +76,7 @@ def read_regions(match: xds.Message, server: Network | None, at: Where, findings
         field = "source_ports" if match.source_ports else "source_type"
         findings.report("LST-MATCHER", at.field(field), effect="the chain is not served")
         return []
-    servers = _servers(match, server)
+    servers = read_servers(match, server)
     sources = _networks(match.source_prefix_ranges) or _networks(match.direct_source_prefix_ranges) or [None]
     if match.source_prefix_ranges and match.direct_source_prefix_ranges:
         findings.report("LST-MATCHER", at.field("direct_source_prefix_ranges"), effect="the chain is not served")
@@ -97,7 +97,8 @@ def read_snis(match: xds.Message, at: Where, findings: Findings) -> list[str | N
     return [None if name == CATCH_ALL else name for name in names]
 
 
-def _servers(match: xds.Message, server: Network | None) -> list[Network | None]:
+def read_servers(match: xds.Message, server: Network | None) -> list[Network | None]:
+    """Give the destinations a chain matches on one listener address; none when the two have nothing in common."""
     ranges = _networks(match.prefix_ranges)
     if not ranges:
         return [server]

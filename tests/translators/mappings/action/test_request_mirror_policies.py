@@ -80,3 +80,23 @@ def test_policies_of_the_virtual_host_count_where_the_route_has_none():
     conf, said = mirrored({"cluster": "shadow"}, address="10.0.0.1", virtual_host=outer)
     assert conf["host"] == "http://10.0.0.1:80"
     assert said == ()
+
+
+@pytest.mark.parametrize(
+    ("common", "host", "codes"),
+    [({}, "https://10.0.0.9:80", []), ({"tls_certificates": [{}]}, None, ["RA-MIRROR"])],
+)
+def test_copies_present_no_certificate_so_a_cluster_that_wants_one_gets_none(
+    common: dict[str, Any], host: str | None, codes: list[str]
+):
+    socket = {"name": "tls", "typed_config": {"@type": xds.UPSTREAM_TLS_CONTEXT, "common_tls_context": common}}
+    shadow = {"name": "shadow", "transport_socket": socket}
+    around = context(clusters=("backend", shadow), policy={"TLS-UPSTREAM-UNVERIFIED": "allow"})
+    endpoint = {"endpoint": {"address": {"socket_address": {"address": "10.0.0.9", "port_value": 80}}}}
+    assignment = {"cluster_name": "shadow", "endpoints": [{"lb_endpoints": [endpoint]}]}
+    around.mirror_targets["shadow"] = message(xds.CLUSTER_LOAD_ASSIGNMENT, assignment)
+    findings = Findings(around.policy)
+    action = message(xds.ROUTE_ACTION, {"cluster": "backend", "request_mirror_policies": [{"cluster": "shadow"}]})
+    plugins = mirror_of(action, ["backend"], around, AT.field("route"), findings)
+    assert plugins.get("proxy-mirror", {}).get("host") == host
+    assert [found.code for found in findings.diagnostics()] == codes

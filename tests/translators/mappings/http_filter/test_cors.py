@@ -46,7 +46,7 @@ def answer_to(outcome: Outcome, request: Request) -> dict[str, str] | None:
     part = next(part for part in outcome.parts if all(holds(condition, request) for condition in part.conditions))
     if "upstream_id" in part.fields:
         return None
-    assert part.is_guard
+    assert (part.is_guard, part.is_local_reply) == (True, False)
     headers: dict[str, str] = part.fields["plugins"]["fault-injection"]["abort"].get("headers", {})
     return headers
 

@@ -159,3 +159,20 @@ def test_the_status_is_not_known_while_the_answer_is_mutated():
     guard, route = injected(HALF_ABORT, route=forwarded(extra)).parts
     assert guard.fields["plugins"]["response-rewrite"]["headers"]["set"] == {"x-status": "0"}
     assert route.fields["plugins"]["response-rewrite"]["headers"]["set"] == {"x-status": "${status}"}
+
+
+def test_a_delay_behind_a_plugin_that_refuses_later_says_so():
+    keys = {
+        "credentials": [{"key": "k", "client": "one"}],
+        "key_sources": [{"header": "x-key"}],
+        "forwarding": {"header": "x-client"},
+    }
+    key_auth, fault = http_filter(".api_key_auth.v3.ApiKeyAuth", keys), http_filter(".fault.v3.HTTPFault", DELAY)
+    told = {
+        name: route_outcome(forwarded(), filters=filters).codes
+        for name, filters in {
+            "behind": [key_auth, fault],
+            "in front": [fault, key_auth],
+        }.items()
+    }
+    assert [name for name, codes in told.items() if "HF-ORDER" in codes] == ["behind"]

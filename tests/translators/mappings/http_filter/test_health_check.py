@@ -16,7 +16,7 @@ def checked(config):
 def test_a_check_is_answered_where_the_headers_match():
     outcome = checked({"pass_through_mode": False, **PATH})
     guard, route = outcome.parts
-    assert guard.conditions == (("real_request_uri", "==", "/healthz"),)
+    assert guard.conditions == (("AND", ("uri", "==", "/healthz"), ("real_request_uri", "~~", r"\A[^?]*\z")),)
     assert guard.fields["plugins"] == {"fault-injection": {"abort": {"http_status": 200, "body": ""}}}
     assert route.fields["upstream_id"]
     assert outcome.codes == []

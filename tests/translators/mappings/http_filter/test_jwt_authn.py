@@ -198,6 +198,7 @@ def two(requires: dict[str, Any], **fields: Any) -> Served:
     return served(JWT, {"providers": {"p": provider(), "q": other}, "rules": rules})
 
 
+LENIENT: dict[str, Any] = {"allow_missing_or_failed": {}}
 ONE_OF_TWO = {"requires_any": {"requirements": [{"provider_name": "p"}, {"provider_name": "q"}]}}
 
 
@@ -229,6 +230,7 @@ def test_a_route_lets_in_nobody_but_those_of_its_issuer():
     [
         ({"requires_all": {"requirements": [{"provider_name": "p"}, {"provider_name": "q"}]}}, {}, ["HF-RESTRICT"]),
         ({"requires_all": {"requirements": [{"provider_name": "p"}, {"provider_name": "p"}]}}, {}, ["HF-RESTRICT"]),
+        ({"requires_all": {"requirements": [LENIENT, {"provider_name": "q"}]}}, {}, ["HF-RESTRICT"]),
         (ONE_OF_TWO, {"forward": True}, ["HF-RESTRICT"]),
         (ONE_OF_TWO, {"issuer": "rsa"}, ["AUTH-JWKS"]),
         (ONE_OF_TWO, {"audiences": ["a"]}, ["AUTH-JWT-AUD"]),
@@ -253,6 +255,17 @@ def test_what_cannot_be_verified_is_refused(requires, fields, codes):
     for token in (RSA.token(GOOD), ec_signer().token({"iss": "ec"})):
         assert found.ask(headers=bearer(token)).body == f"blocked: {codes[0]}"
     assert all(one.severity == "ERROR" and one.remedy for one in found.diagnostics)
+
+
+@pytest.mark.parametrize(
+    ("members", "is_forwarded"), [([LENIENT, {"provider_name": "p"}], True), ([{"provider_name": "p"}, LENIENT], False)]
+)
+def test_a_token_that_is_still_there_is_verified(members: list[dict[str, Any]], is_forwarded: bool):  # noqa: FBT001  # a parameter of the table
+    rules = [{"match": EVERYTHING, "requires": {"requires_all": {"requirements": members}}}]
+    found = served(JWT, {"providers": {"p": {**provider(), "forward": is_forwarded}}, "rules": rules})
+    assert found.codes == []
+    assert found.status(headers=bearer(RSA.token(GOOD))) == 200
+    assert found.status() == 401
 
 
 def test_keys_behind_a_url_are_asked_for_inline():

@@ -99,7 +99,6 @@ def test_a_second_method_is_a_condition_too():
     ("name", "variable"),
     [
         (":authority", "http_host"),
-        (":path", "real_request_uri"),
         (":scheme", "scheme"),
         ("X-Fo_o", "http_x_fo_o"),
         ("host", "http_host"),
@@ -152,3 +151,18 @@ def test_a_field_of_a_newer_api_makes_the_match_inexact():
     findings = Findings(Policy())
     assert not translate_match(match, DECODED, AT, findings).is_exact
     assert [diagnostic.severity.value for diagnostic in findings.diagnostics()] == ["ERROR"]
+
+
+def test_the_path_is_compared_as_envoy_has_normalised_it():
+    draft, codes = translated({"name": ":path", "string_match": {"prefix": "/a"}})
+    assert (draft.conditions, codes) == ([("uri", "~~", r"\A/a")], [])
+
+
+def test_a_text_that_no_normalised_path_holds_is_compared_as_it_was_received():
+    draft, _ = translated({"name": ":path", "string_match": {"exact": "//a"}})
+    assert draft.conditions == [("real_request_uri", "==", "//a")]
+
+
+def test_a_regex_over_the_path_says_what_it_does_not_see():
+    draft, codes = translated({"name": ":path", "string_match": {"safe_regex": {"regex": "/a.*"}}})
+    assert (draft.conditions[0][0], codes) == ("OR", ["RT-DECODED"])
