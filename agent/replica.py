@@ -46,7 +46,7 @@ class Replica:
         self._base_bytes = 0
         self._has_journal = False
         self._is_reported = False
-        self._is_due = loaded.journal_count >= MAX_JOURNALS
+        self._is_due = loaded.journal_count >= MAX_JOURNALS or loaded.journal_bytes > MIN_JOURNAL_BYTES
 
     def open_journal(self) -> None:
         """Begin the journal of this run."""

@@ -49,11 +49,12 @@ class DirectoryTakenError(StateDirectoryError):
 
 
 class Loaded(NamedTuple):
-    """A store as it was last served, how many steps it has taken, and from how many journals it was made."""
+    """A store as it was last served, how many steps it has taken, and from how many journals, and how large ones."""
 
     store: Store
     position: int
     journal_count: int = 0
+    journal_bytes: int = 0
     kept_ms: int = 0
     """When the newest file was last written, Unix milliseconds: so old is what it says; 0 without files."""
 
@@ -175,7 +176,10 @@ class StateDirectory:
         store, position = Store(self._prefix, reveal, image=base.image), base.position
         for journal in journals:
             position = self._load_journal(journal, store, position)
-        return Loaded(store, position, len(journals))
+        return Loaded(store, position, len(journals), self._size_of(journals))
+
+    def _size_of(self, journals: list[int]) -> int:
+        return sum(self._journal_path(journal).stat().st_size for journal in journals)
 
     def _generations(self) -> dict[str, set[int]]:
         found: dict[str, set[int]] = {"base": set(), "journal": set()}

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import orjson
 import uvloop
 
-from bench.etcd import RANGE_BODY, Agent, Etcd, post, request, wait_for_count
+from bench.etcd_peer import RANGE_BODY, Agent, Etcd, Fill, first_answer, post, request
 from bench.table import Figure, print_figures
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ async def longest_answer(port: int, strike: Callable[[], None], seconds: float) 
 async def measure(route_count: int, round_count: int) -> list[Figure]:
     """Run all rounds against both."""
     with tempfile.TemporaryDirectory(prefix="meshferry-bench-") as name:
-        ours, theirs = Agent(Path(name), route_count), Etcd(Path(name), route_count)
+        ours, theirs = Agent(Path(name), Fill(route_count)), Etcd(Path(name), Fill(route_count))
         await ours.start()
         try:
             killed = [
@@ -157,7 +157,7 @@ async def measure(route_count: int, round_count: int) -> list[Figure]:
                 await outage(ours, turn, lambda: os.kill(ours.server.pid, signal.SIGHUP), is_handover=True)
                 for turn in range(round_count + 1, 2 * round_count + 1)
             ]
-            await wait_for_count(ours.server.port, route_count)
+            await first_answer(ours.server.port, route_count)
             gap_s, failed = await longest_answer(
                 ours.server.port, lambda: os.kill(ours.server.pid, signal.SIGHUP), seconds=2.0
             )

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 import orjson
 import uvloop
 
-from bench.etcd import RANGE_BODY, Etcd, request, wait_for_count
+from bench.etcd_peer import RANGE_BODY, Etcd, Fill, first_answer, request
 from bench.process import Server, free_port
 from bench.table import Figure, percentile, print_figures
 from schemas import xds
@@ -168,7 +168,7 @@ async def measure(start: Callable[[Path, ADSPeer, int], list[Server]], change_co
         try:
             port = free_port()
             servers = await asyncio.to_thread(start, Path(name), peer, port)
-            await wait_for_count(port, CLUSTER_COUNT * 2)
+            await first_answer(port, CLUSTER_COUNT * 2)
             return await delays_ms(peer, port, change_count)
         finally:
             for server in servers:
@@ -194,7 +194,7 @@ async def delays_ms(peer: ADSPeer, port: int, change_count: int) -> list[float]:
 async def measure_etcd(change_count: int) -> list[float]:
     """Put -> watch line on Debian's etcd, in ms."""
     with tempfile.TemporaryDirectory(prefix="meshferry-bench-") as name:
-        etcd = Etcd(Path(name), 1)
+        etcd = Etcd(Path(name), Fill(1))
         await etcd.start()
         try:
             lines = await Lines.open(etcd.server.port)

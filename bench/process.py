@@ -38,9 +38,14 @@ class Server:
 
     def restart(self) -> None:
         """Kill it and start it again at once."""
-        self._process.kill()
-        self._process.wait()
+        self.kill()
         self._process = self._started()
+
+    def kill(self) -> None:
+        """Kill it and what it has started."""
+        for pid in tuple(self._pids()):
+            os.kill(pid, signal.SIGKILL)
+        self._process.wait()
 
     @property
     def pid(self) -> int:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 from prometheus_client.parser import text_string_to_metric_families
 
 from agent.metrics import HELP, PREFIX, Facts, render
@@ -20,3 +22,8 @@ def test_what_only_rises_is_a_counter():
     families = {family.name: family for family in text_string_to_metric_families(render(FACTS).decode())}
     assert families[PREFIX + "events_published"].type == "counter"
     assert families[PREFIX + "revision"].type == "gauge"
+
+
+def test_every_metric_stands_in_the_document():
+    document = (Path(__file__).parents[2] / "docs/agent.md").read_text()
+    assert [name for name in HELP if f"`{PREFIX}{name}`" not in document] == []

@@ -111,6 +111,17 @@ def test_a_base_is_due_when_there_are_many_journals(tmp_path: Path):
         assert not Bed(directory).replica.wants_base
 
 
+def test_a_base_is_due_when_the_journals_of_a_killed_agent_are_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    with opened(tmp_path) as directory:
+        Bed(directory).replay(0, 1, 2)
+    monkeypatch.setattr(replica_module, "MIN_JOURNAL_BYTES", 16)
+    with opened(tmp_path) as directory:
+        bed = Bed(directory)
+        assert bed.replica.wants_base
+        bed.write_base()
+        assert not bed.replica.wants_base
+
+
 def test_a_full_disk_is_reported_once_and_healed_by_itself(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     with opened(tmp_path) as directory:
         bed = Bed(directory)
