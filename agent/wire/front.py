@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from agent.store.feed import Feed, Render, WatchSpec
     from agent.store.hub import Subscriber
     from agent.store.store import Store
+    from agent.wire.request import Request
 
 VERSION = b'{"etcdserver":"%b","etcdcluster":"3.5.0"}' % SERVER_VERSION.encode()
 WATCH_PATHS = frozenset({b"/v3/watch", b"/v3beta/watch"})
@@ -112,35 +113,32 @@ class Front:
             **({} if metrics is None else {b"/metrics": metrics}),
         }
 
-    def answer(
-        self, method: bytes, path: bytes, body: bytes, token: str = "", url: Callable[[], str] = str
-    ) -> Response:
+    def answer(self, request: Request, url: Callable[[], str] = str) -> Response:
         """Answer any request but a watch; what tells nothing of the keys needs no token.
 
         Args:
-            method: of the request; so `path`, without a query, and `body`.
-            path: see there.
-            body: see there.
-            token: of the user, empty for none.
+            request: what is asked.
             url: gives the URL by which the caller has reached this port.
         """
+        method, path = request.method, request.path
         if method == b"OPTIONS":
             return text(200, "")
         if path in self._gets:
             is_allowed = method in {b"GET", b"HEAD"}
             return self._gets[path]() if is_allowed else text(405, "Method Not Allowed\n", b"Allow: GET\r\n")
         if path in self._posts or path in _MEMBER_LIST_PATHS:
-            return self._post(path, body, token, url) if method == b"POST" else text(405, "Method Not Allowed\n")
+            return self._post(request, url) if method == b"POST" else text(405, "Method Not Allowed\n")
         if path in WATCH_PATHS:
             return text(405, "Method Not Allowed\n")
         if path.startswith((b"/v3/", b"/v3beta/")):
             return text(404, "Not Found\n")
         return text(404, "404 page not found\n")
 
-    def _post(self, path: bytes, body: bytes, token: str, url: Callable[[], str]) -> Response:
+    def _post(self, request: Request, url: Callable[[], str]) -> Response:
+        path, body = request.path, request.body
         try:
             if self.auth.is_enabled and path not in _AUTHENTICATE_PATHS:
-                self.auth.authorize(token).check_request(body)
+                self.auth.authorize(request.token).check_request(body)
             if path in _MEMBER_LIST_PATHS:
                 return Response(200, GRPC_JSON, self._maintenance.member_list(body, url()))
             return Response(200, GRPC_JSON, self._posts[path](body), is_stream=path in _KEEP_ALIVE_PATHS)

@@ -282,8 +282,7 @@ class HTTPConnection(asyncio.Protocol):
         elif request.path in WATCH_PATHS and request.method == b"POST":
             self._open_watch(request)
         else:
-            answer = partial(self._front.answer, request.method, request.path, request.body, request.token)
-            self._send(request, answer(partial(own_url, self._transport)))
+            self._send(request, self._front.answer(request, partial(own_url, self._transport)))
 
     def _send(self, request: Request, answer: Response) -> None:
         head = response.head(answer, is_keep_alive=request.is_keep_alive, is_old=request.is_old)

@@ -1,8 +1,8 @@
 """One HTTP/2 connection: gRPC calls around the sans-IO services.
 
 Only this file and grpc_call.py touch grpclib, whose server-protocol classes are private; the contract is held by
-tests/agent/wire/test_http2.py. grpclib moves frames, windows and pings; calls are answered here, because its own request
-handler has no limit for the size of a message and logs what clients do wrong.
+tests/agent/wire/test_http2.py. grpclib moves frames, windows and pings; calls are answered here, because its own
+request handler has no limit for the size of a message and logs what clients do wrong.
 """
 
 from __future__ import annotations
