@@ -5,9 +5,14 @@ PACKAGES := producers translators sinks agent schemas pipeline
 CORPUS ?= ../shared/corpus
 UP_FLAGS ?=
 SEEDS ?= 20
+COUNT ?= 100000
+SEED ?= 1
+WATCHERS ?= 10000
+SECONDS ?= 300
+LOG ?= kafka
 
 .DEFAULT_GOAL := help
-.PHONY: help up check test torture fidelity golden corpus bench bench-translate docs lock clean wheel
+.PHONY: help up check test torture fuzz soak chaos fidelity golden corpus bench bench-translate docs lock clean wheel
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +32,15 @@ check: .venv/dev.stamp ## linters, types, import contracts, generated files
 
 torture: .venv/dev.stamp ## kill -9 everything at random, SEEDS=N times
 	MESHFERRY_TORTURE_SEEDS=$(SEEDS) $(BIN)/python -m pytest tests/e2e/test_torture.py
+
+fuzz: .venv/dev.stamp ## COUNT=N hostile requests at an agent, those of SEED=N
+	$(BIN)/python -m tests.agent.torture.fuzz --count $(COUNT) --seed $(SEED)
+
+soak: .venv/dev.stamp ## WATCHERS=N idle watches on an agent for SECONDS=N
+	$(BIN)/python -m tests.agent.torture.soak --watchers $(WATCHERS) --seconds $(SECONDS)
+
+chaos: .venv/dev.stamp ## 50 watchers, 5,000 changes; agent and LOG=kafka|sqlite killed 50 times, as SEED=N says
+	$(BIN)/python -m tests.agent.torture.chaos --log $(LOG) --seed $(SEED)
 
 fidelity: SEEDS = 5000
 fidelity: .venv/dev.stamp ## compare SEEDS=N random configurations, spread over four levels, with the real Envoy

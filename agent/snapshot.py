@@ -1,8 +1,8 @@
 """The last-known-good state as bytes: a base with the whole image, and journals with what was replayed since.
 
 A base is magic, format version, length, checksum, MessagePack. A journal is magic, format version, the number of
-steps the store had taken before, then entries, each with its length and checksum: first the limit of removals, then
-the steps that were judged by it. Values are kept as they came: private
+steps the store had taken before, then entries, each with its length and checksum: first whose state it is and the limit
+of removals, then the steps that were judged by it. Values are kept as they came: private
 keys sealed. Only encoding and decoding is here; files are in state_directory.py.
 """
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from agent.store.bundle import Reveal
 
 FORMAT_VERSION = 1
-JOURNAL_VERSION = 2
-"""Version 1 did not begin with a limit of removals; it is still read."""
+JOURNAL_VERSION = 3
+"""Versions 1 and 2 did not say whose state it is, version 1 had no limit of removals; they are still read."""
 _BASE_MAGIC, _JOURNAL_MAGIC = b"MFBASE", b"MFJRNL"
 _BASE_HEAD = struct.Struct(">6sHQQ16s")
 _JOURNAL_HEAD = struct.Struct(">6sHQ")
@@ -59,6 +59,13 @@ class Limited(msgspec.Struct, frozen=True, array_like=True, tag=3):
 
     share: float
     minimum: int
+
+
+class Owned(msgspec.Struct, frozen=True, array_like=True, tag=4):
+    """Whose state this is: the view, and the etcd prefix it is served under."""
+
+    view: str
+    prefix: str
 
 
 Step = Replayed | SnapshotBegun | SnapshotFinished
@@ -93,12 +100,14 @@ class Journal(NamedTuple):
         steps: taken since, under `removal`.
         is_torn: its end was cut off or damaged, which ends a killed agent's journal.
         removal: the limit the steps were judged by.
+        owner: whose state it is; None in a journal of an older build.
     """
 
     position: int
     steps: list[Step]
     is_torn: bool
     removal: RemovalLimit = UNLIMITED
+    owner: Owned | None = None
 
 
 def encode_base(image: Image, view: str, prefix: str, position: int) -> bytes:
@@ -188,10 +197,10 @@ def _decode_stored(data: bytes) -> tuple[int, _Base]:
         raise BrokenStateError(f"its content does not decode: {error}") from error
 
 
-def encode_journal_head(position: int, removal: RemovalLimit = UNLIMITED) -> bytes:
-    """Encode the beginning of a journal, its limit of removals included."""
+def encode_journal_head(position: int, owner: Owned, removal: RemovalLimit = UNLIMITED) -> bytes:
+    """Encode the beginning of a journal: whose it is, and its limit of removals."""
     head = _JOURNAL_HEAD.pack(_JOURNAL_MAGIC, JOURNAL_VERSION, position)
-    return head + _encode_entry(Limited(*removal))
+    return head + _encode_entry(owner) + _encode_entry(Limited(*removal))
 
 
 def encode_steps(steps: Iterable[Step]) -> bytes:
@@ -199,7 +208,7 @@ def encode_steps(steps: Iterable[Step]) -> bytes:
     return b"".join(map(_encode_entry, steps))
 
 
-def _encode_entry(entry: Step | Limited) -> bytes:
+def _encode_entry(entry: Step | Limited | Owned) -> bytes:
     payload = msgspec.msgpack.encode(entry)
     return _ENTRY_HEAD.pack(len(payload), _checksum(payload, 8)) + payload
 
@@ -215,7 +224,8 @@ def decode_journal(data: bytes) -> Journal:
     magic, version, position = _JOURNAL_HEAD.unpack_from(data)
     if magic != _JOURNAL_MAGIC or not 1 <= version <= JOURNAL_VERSION:
         raise BrokenStateError(f"it is no journal of format version {JOURNAL_VERSION} or older")
-    decoder = msgspec.msgpack.Decoder(Step | Limited)
+    decoder = msgspec.msgpack.Decoder(Step | Limited | Owned)
+    owner: Owned | None = None
     removal, steps = UNLIMITED, list[Step]()
     view, at = memoryview(data), _JOURNAL_HEAD.size
     while at + _ENTRY_HEAD.size <= len(data):
@@ -226,10 +236,12 @@ def decode_journal(data: bytes) -> Journal:
         entry = decoder.decode(payload)
         if isinstance(entry, Limited):
             removal = RemovalLimit(entry.share, entry.minimum)
+        elif isinstance(entry, Owned):
+            owner = entry
         else:
             steps.append(entry)
         at += _ENTRY_HEAD.size + size
-    return Journal(position, steps, at != len(data), removal)
+    return Journal(position, steps, at != len(data), removal, owner)
 
 
 def take_step(store: Store, step: Step) -> list[Change]:

@@ -18,6 +18,7 @@ from agent.snapshot import (
     Base,
     BrokenStateError,
     Journal,
+    Owned,
     decode_base,
     decode_journal,
     encode_journal_head,
@@ -38,6 +39,8 @@ LOGGER = logging.getLogger("meshferry.agent")
 _NAME = re.compile(r"(base|journal)-(\d{8})\.(?:snapshot|log)")
 _LOCK_NAME = "lock"
 MAX_HISTORY_BYTES = 8 << 20
+MAX_OWNER_BYTES = 4096
+"""Enough of a journal to see whose it is."""
 
 
 class StateDirectoryError(OSError):
@@ -46,6 +49,38 @@ class StateDirectoryError(OSError):
 
 class DirectoryTakenError(StateDirectoryError):
     """Another agent has the directory."""
+
+
+class ForeignStateError(StateDirectoryError):
+    """The directory holds the state of another view, or of another prefix."""
+
+
+def check_owner(path: Path, view: str, prefix: str) -> None:
+    """Refuse a directory that another view, or this one under another prefix, has kept its state in.
+
+    What another view has kept must neither be served nor pushed out: it is what that one serves when its log is away
+    (law 7). A directory that cannot be read is left to whoever takes it.
+
+    Args:
+        path: the directory, which may be missing and may be in use.
+        view: the view that is to be served.
+        prefix: the etcd prefix it is to be served under.
+
+    Raises:
+        ForeignStateError: with the remedy.
+    """
+    journals = sorted(path.glob("journal-*.log"), reverse=True) if path.is_dir() else []
+    for journal in journals:
+        try:
+            with journal.open("rb") as file:
+                owner = decode_journal(file.read(MAX_OWNER_BYTES)).owner
+        except (BrokenStateError, OSError):
+            continue
+        if owner is not None and owner != Owned(view, prefix):
+            raise ForeignStateError(
+                f"{path}: holds the state of view {owner.view} under the prefix {owner.prefix}, not of view {view} "
+                f"under {prefix}: choose another directory (agent.state), or empty this one if that state may go"
+            )
 
 
 class Loaded(NamedTuple):
@@ -73,8 +108,7 @@ class StateDirectory:
 
     def __init__(self, path: Path, view: str, prefix: str) -> None:
         self.path = path
-        self._view = view
-        self._prefix = prefix
+        self._owner = Owned(view, prefix)
         self._lock = -1
         self._journal = -1
         self._generation = 0
@@ -173,7 +207,7 @@ class StateDirectory:
         return self._load_journals(found, [journal for journal in journals if journal >= base], reveal)
 
     def _load_journals(self, base: Base, journals: list[int], reveal: Reveal) -> Loaded:
-        store, position = Store(self._prefix, reveal, image=base.image), base.position
+        store, position = Store(self._owner.prefix, reveal, image=base.image), base.position
         for journal in journals:
             position = self._load_journal(journal, store, position)
         return Loaded(store, position, len(journals), self._size_of(journals))
@@ -192,7 +226,7 @@ class StateDirectory:
     def _load_base(self, generation: int, reveal: Reveal) -> Base | None:
         path = self._base_path(generation)
         try:
-            return decode_base(path.read_bytes(), self._view, self._prefix, reveal)
+            return decode_base(path.read_bytes(), self._owner.view, self._owner.prefix, reveal)
         except (BrokenStateError, OSError) as error:
             LOGGER.error("%s: not used: %s; an older one or the log takes its place", path, error)  # noqa: TRY400 - the reason is the message, the trace says nothing more
             return None
@@ -204,6 +238,9 @@ class StateDirectory:
             journal: Journal = decode_journal(path.read_bytes())
         except (BrokenStateError, OSError) as error:
             LOGGER.error("%s: not used: %s; the log fills the gap", path, error)  # noqa: TRY400 - as above
+            return position
+        if journal.owner not in {None, self._owner}:
+            LOGGER.error("%s: not used: it is of another view or prefix; the log takes its place", path)
             return position
         if journal.position != position:
             LOGGER.error(
@@ -231,7 +268,7 @@ class StateDirectory:
         self._journal = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
         self.journal_bytes = 0
         try:
-            self.append(encode_journal_head(position, removal))
+            self.append(encode_journal_head(position, self._owner, removal))
         except OSError:
             path.unlink()
             raise

@@ -202,7 +202,7 @@ class AgentSettings(_Section, frozen=True):
     prefix: str = "/apisix"
     """APISIX's `deployment.etcd.prefix`."""
     state: str = "/var/lib/meshferry/agent"
-    """Directory of the last-known-good state."""
+    """Directory of the last-known-good state, of this view and prefix alone: that of others is refused."""
     supervise: bool = True
     """A tiny parent holds the listening socket while what serves comes and goes, unless systemd does."""
     max_new_watches_per_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     Read = Callable[[Any], Any]
 
 RAFT_TERM = 2
+_DECODER = json.JSONDecoder(parse_int=str)  # never converted: Python refuses to above 4,300 digits
 _INT64 = 1 << 63
 _INT64_TEXT = re.compile(r"-?[0-9]{1,19}")
 
@@ -37,7 +38,7 @@ class Identity(NamedTuple):
 
 
 def parse_object(body: bytes) -> dict[str, Any]:
-    """Parse a request body; an empty one, or null, is an empty message.
+    """Parse a request body; an empty one, or null, is an empty message. What follows the first value is ignored.
 
     Raises:
         EtcdError: 400 with the text of Go's decoder.
@@ -47,7 +48,7 @@ def parse_object(body: bytes) -> dict[str, Any]:
     try:
         parsed = orjson.loads(body)
     except orjson.JSONDecodeError:
-        raise invalid_argument(_go_text(body)) from None
+        parsed = _first_value(body)
     if parsed is None:
         return {}
     if not isinstance(parsed, dict):
@@ -57,20 +58,31 @@ def parse_object(body: bytes) -> dict[str, Any]:
     return parsed
 
 
-def _go_text(body: bytes) -> str:
-    """Say what Go's JSON decoder would say; Python's own decoder tells where."""
+def _first_value(body: bytes) -> Any:
+    """Parse what Go's JSON decoder would take, or say what it would; Python's own decoder tells where.
+
+    Raises:
+        EtcdError: 400.
+    """
     try:
-        text = body.decode()
-        json.loads(text)
-    except UnicodeDecodeError:
-        return "invalid character in string literal"
+        text = body.decode().lstrip()
+        end = _DECODER.raw_decode(text)[1]
+        return orjson.loads(text[:end])
     except json.JSONDecodeError as error:
-        if error.pos >= len(text.rstrip()) or "Unterminated" in error.msg:
-            return "unexpected EOF"
-        return f"invalid character {text[error.pos]!r} looking for beginning of value"
+        reason = _go_text(text, error)
+    except UnicodeDecodeError:
+        reason = "invalid character in string literal"
     except RecursionError:
-        return "exceeded max depth"
-    return "invalid character 'N' looking for beginning of value"
+        reason = "exceeded max depth"
+    except ValueError:  # an integer of more digits than Python takes
+        reason = "json: cannot unmarshal number into Go value of type int64"
+    raise invalid_argument(reason)
+
+
+def _go_text(text: str, error: json.JSONDecodeError) -> str:
+    if error.pos >= len(text.rstrip()) or "Unterminated" in error.msg:
+        return "unexpected EOF"
+    return f"invalid character {text[error.pos]!r} looking for beginning of value"
 
 
 def read_fields(message: Mapping[str, Any], table: Mapping[str, Read]) -> dict[str, Any]:

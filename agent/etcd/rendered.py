@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 MAX_RENDERED_BYTES = 32 << 20
 """Rendered answers that are kept, beside the newest one."""
+MAX_RENDERED_COUNT = 256
+"""How many they are at most: an answer costs more than its bytes, and APISIX asks for a few dozen ranges."""
 
 
 class Rendered:
@@ -38,7 +40,9 @@ class Rendered:
         if answer is None:
             answer = self._answers[request] = self._render(request)
             self._bytes += len(request) + len(answer)
-            while self._bytes > MAX_RENDERED_BYTES and len(self._answers) > 1:
+            while len(self._answers) > 1 and (
+                self._bytes > MAX_RENDERED_BYTES or len(self._answers) > MAX_RENDERED_COUNT
+            ):
                 old_request, old_answer = self._answers.popitem(last=False)
                 self._bytes -= len(old_request) + len(old_answer)
         return answer

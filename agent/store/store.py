@@ -160,8 +160,9 @@ class Store:
         return [event for key in keys if (event := settle(self.image, key, revision)) is not None]
 
     def begin_snapshot(self) -> None:
-        """Begin a full re-read: records are kept aside until `finish_snapshot`; an unfinished one is dropped."""
-        self._reading = Reading()
+        """Begin a full read: records are kept aside until `finish_snapshot`; an unfinished one is dropped."""
+        is_first = self.image.provenance is None
+        self._reading = Reading(Store(self.prefix, self._reveal, History(0, 0)) if is_first else None)
 
     def abandon_snapshot(self) -> None:
         """Drop a full re-read that cannot be finished; the image stays as it was."""
@@ -169,6 +170,9 @@ class Store:
 
     def _read(self, reading: Reading, offset: int, key: str, value: bytes | None) -> None:
         reading.last_offset = max(reading.last_offset, offset)
+        if reading.first is not None:
+            reading.first._replay_first(reading.early, (offset, key, value))  # noqa: SLF001 - another one of this class
+            return
         if key == GENESIS_KEY:
             reading.genesis = self._genesis(value) or reading.genesis
             return
@@ -178,6 +182,32 @@ class Store:
             reading.rejected[key] = str(error)
             return
         reading.add(key, Read(offset, state))
+
+    def _replay_first(self, early: list[tuple[int, str, bytes | None]], record: tuple[int, str, bytes | None]) -> None:
+        """Take a record of the first read; what comes before any genesis waits for it."""
+        offset, key, value = record
+        if key != GENESIS_KEY:
+            if self.image.provenance is None:
+                early.append(record)
+            else:
+                self.replay(*record)
+        elif (genesis := self._genesis(value)) is not None:
+            known = self.image.provenance
+            if known is None or known.genesis_id != genesis.id:
+                begins = early[0][0] - 1 if early else offset
+                self._advance(Provenance(genesis.created_ms, genesis.id, begins))
+            for waiting in early:
+                self.replay(*waiting)
+            early.clear()
+
+    def _take_first(self, first: Store) -> list[Change]:
+        """Show what the first read came to; nobody has been told anything before, so there is nothing to tell."""
+        if first.image.provenance is None:
+            self.image.rejected.update(first.image.rejected)
+            raise MissingGenesisError(f"a full read of the topic saw no readable {GENESIS_KEY} record")
+        self.image = first.image
+        self.history.reset(self.revision)
+        return []
 
     def finish_snapshot(self) -> list[Change]:
         """Make the image what the re-read saw; units it did not mention become deletes.
@@ -189,6 +219,8 @@ class Store:
             MissingGenesisError: the re-read saw no readable genesis; the image is unchanged.
         """
         reading, self._reading = self._reading, None
+        if reading is not None and reading.first is not None:
+            return self._take_first(reading.first)
         if reading is None or reading.genesis is None:
             raise MissingGenesisError(f"a full read of the topic saw no readable {GENESIS_KEY} record")
         was_ready, before = self.image.is_ready, self.revision
@@ -209,8 +241,8 @@ class Store:
         is_same_life = (
             image.provenance is not None and genesis is not None and image.provenance.genesis_id == genesis.id
         )
-        if not is_same_life:
-            image.shift = 0
+        if genesis is not None and not is_same_life:
+            image.shift = max(0, image.revision + 1 - genesis.created_ms)
         for unit_key, read in tuple(reading.units.items()):
             known = image.units.get(unit_key)
             if is_same_life and known is not None and read.state is not None and read.state.seq < known.seq:

@@ -122,7 +122,7 @@ class Front:
         """
         method, path = request.method, request.path
         if method == b"OPTIONS":
-            return text(200, "")
+            return Response(200, b"", b"")
         if path in self._gets:
             is_allowed = method in {b"GET", b"HEAD"}
             return self._gets[path]() if is_allowed else text(405, "Method Not Allowed\n", b"Allow: GET\r\n")

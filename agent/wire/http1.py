@@ -76,6 +76,7 @@ class HTTPConnection(asyncio.Protocol):
         "_body",
         "_framing",
         "_front",
+        "_has_begun",
         "_head_bytes",
         "_held",
         "_is_in_head",
@@ -97,14 +98,11 @@ class HTTPConnection(asyncio.Protocol):
         self._queue: deque[Request] | None = None
         self._watcher: Watcher | None = None
         self._body = bytearray()
-        self._path = self._framing = b""
-        self._token = ""
-        self._head_bytes = 0
-        self._is_in_head = False
-        self._is_paused = False
+        self._path, self._framing, self._token = b"", b"", ""
+        self._head_bytes = self._quiet_beats = 0
+        self._is_in_head = self._has_begun = self._is_paused = False
         self._refusal: Response | None = None
         self._held: asyncio.TimerHandle | None = None
-        self._quiet_beats = 0
         self._slot = -1
         self._transport: asyncio.Transport
 
@@ -171,30 +169,36 @@ class HTTPConnection(asyncio.Protocol):
         if parser is None or self._transport.is_closing():
             return
         self._quiet_beats = 0
-        was_in_head = self._is_in_head
+        was_in_head, self._has_begun = self._is_in_head, False
         try:
-            parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            self._stay(parser.get_method(), data[upgrade.args[0] :])
+            self._feed(parser, memoryview(data))
         except httptools.HttpParserError:
             self._refuse(self._refusal or unreadable(data))
-        if was_in_head and self._is_in_head:
+        if was_in_head and self._is_in_head and not self._has_begun:  # all of it belongs to one head
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD_BYTES:
                 self._refuse(text(431, "431 Request Header Fields Too Large"))
         self._answer()
 
-    def _stay(self, method: bytes, rest: bytes) -> None:
-        """Ignore an offer to upgrade: parse the same request again as one without it."""
-        if method == b"CONNECT":
-            self._refuse(text(405, "Method Not Allowed\n"))
-            return
-        self._parser = httptools.HttpRequestParser(self)
-        self.data_received(b"%b %b HTTP/1.1\r\n%b\r\n%b" % (method, self._path, self._framing, rest))
+    def _feed(self, parser: httptools.HttpRequestParser, rest: memoryview) -> None:
+        """Ignore offers to upgrade, however many: each such request is parsed again as one without it."""
+        while rest:
+            try:
+                parser.feed_data(rest)
+            except httptools.HttpParserUpgrade as upgrade:
+                rest, method = rest[upgrade.args[0] :], parser.get_method()
+            else:
+                return
+            if method == b"CONNECT":
+                self._refuse(text(405, "Method Not Allowed\n"))
+                return
+            again = b"%b %b HTTP/1.1\r\n%b\r\n" % (method, self._path, self._framing)
+            self._parser = parser = httptools.HttpRequestParser(self)
+            parser.feed_data(again)
 
     def on_message_begin(self) -> None:
         """Parser: a request begins."""
-        self._is_in_head, self._head_bytes = True, 0
+        self._is_in_head, self._has_begun, self._head_bytes = True, True, 0
         self._path, self._framing, self._body, self._token = b"", b"", bytearray(), ""
 
     def on_url(self, url: bytes) -> None:
@@ -233,7 +237,7 @@ class HTTPConnection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         """Parser: the request is complete."""
         if self._watcher is not None:
-            self._listen_on()
+            self._body = self._take_watch_objects(self._body, "")
             self._parser = None
             return
         parser = self._parser
@@ -265,7 +269,7 @@ class HTTPConnection(asyncio.Protocol):
         while queue and self._is_open():
             self._respond(queue.popleft())
         if self._watcher is not None:
-            self._listen_on()
+            self._body = self._take_watch_objects(self._body, "")
         elif self._body and self._is_watch() and self._is_open():
             self._open_early()
         if queue and (self._is_paused or self._held) and self._watcher is None:
@@ -315,7 +319,7 @@ class HTTPConnection(asyncio.Protocol):
     def _open_early(self) -> None:
         """Start a watch as soon as its first JSON object is there: the body may never end."""
         try:
-            self._body = bytearray(self._take_watch_objects(bytes(self._body), self._token))
+            self._body = self._take_watch_objects(self._body, self._token)
         except EtcdError as error:
             self._parser, self._body = None, bytearray()
             self._refuse_watch(Request(b"", b"", b"", is_keep_alive=False, is_old=False), error)
@@ -333,25 +337,23 @@ class HTTPConnection(asyncio.Protocol):
         self._send(request, refusal)
         self._answer()
 
-    def _listen_on(self) -> None:
-        """Take what else the client says in the body of an open watch; what cannot be read is ignored."""
-        try:
-            self._body = bytearray(self._take_watch_objects(bytes(self._body), ""))
-        except EtcdError:
-            self._body = bytearray()
-
-    def _take_watch_objects(self, data: bytes, token: str) -> bytes:
-        """Take the complete JSON objects of a watch body and give the rest back.
+    def _take_watch_objects(self, body: bytes | bytearray, token: str) -> bytearray:
+        """Take the complete JSON objects of a watch body and give the rest back; an open watch ignores what is none.
 
         Raises:
             EtcdError: it can never be a watch request, the token does not allow it, or it cannot be taken yet. It is
                 refused by its status: on etcd's `canceled` line APISIX comes back 2,000 times a second (section 5.3).
         """
-        found, rest = split_object(data)
-        while found:
-            self._take_watch_object(found, token)
-            found, rest = split_object(rest)
-        return rest
+        try:
+            found, rest = split_object(bytes(body))
+            while found:
+                self._take_watch_object(found, token)
+                found, rest = split_object(rest)
+        except EtcdError:
+            if self._watcher is None:
+                raise
+            return bytearray()
+        return bytearray(rest)
 
     def _take_watch_object(self, found: bytes, token: str) -> None:
         match parse_watch(found):
@@ -396,5 +398,3 @@ class HTTPConnection(asyncio.Protocol):
                 asyncio.get_running_loop().call_soon(self.deliver, _TURN)
             case CloseConnection():
                 transport.abort()
-            case SendLines(lines):
-                transport.write(lines)

@@ -218,14 +218,20 @@ def agent_options(settings: Settings, view: str, log: Log) -> AgentOptions:
     """Compose what the role needs.
 
     Raises:
-        SettingsError: a file with a certificate, a key or a password cannot be used.
+        SettingsError: a file with a certificate, a key or a password cannot be used, or the state directory is that of
+            another view.
     """
     from agent.server import AgentOptions  # noqa: PLC0415 - loaded by this role only
+    from agent.state_directory import ForeignStateError, check_owner  # noqa: PLC0415 - as above
     from agent.store.removal import RemovalLimit  # noqa: PLC0415 - as above
     from pipeline.cli.agent_access import read_users, tls_context  # noqa: PLC0415 - as above
     from pipeline.cli.sealing import reveal_with  # noqa: PLC0415 - cryptography is slow to import
 
     host, port = host_port(settings.agent.listen, "agent.listen")
+    try:
+        check_owner(Path(settings.agent.state), view, settings.agent.prefix)
+    except ForeignStateError as error:
+        raise SettingsError(str(error)) from None
     return AgentOptions(
         view=view,
         node=settings.agent.node or socket.gethostname(),

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from agent.snapshot import (
     Base,
     BrokenStateError,
+    Owned,
     Replayed,
     SnapshotBegun,
     SnapshotFinished,
@@ -33,7 +34,8 @@ STEPS = [
     Replayed(2, "a", None),
 ]
 JOURNAL_HEAD_BYTES = 16
-JOURNAL = encode_journal_head(7) + encode_steps(STEPS)
+OWNER = Owned("shop", "/apisix")
+JOURNAL = encode_journal_head(7, OWNER) + encode_steps(STEPS)
 
 
 def reveal(value: bytes) -> bytes:
@@ -119,7 +121,7 @@ def test_the_position_is_read_from_the_head():
 
 
 def test_a_journal_brings_back_its_steps():
-    assert decode_journal(JOURNAL) == (7, STEPS, False, UNLIMITED)
+    assert decode_journal(JOURNAL) == (7, STEPS, False, UNLIMITED, OWNER)
 
 
 def test_steps_that_failed_fail_again():
@@ -140,7 +142,9 @@ def test_a_torn_journal_gives_its_whole_steps(size: int):
     found = decode_journal(JOURNAL[:size])
     assert found.steps == STEPS[: len(found.steps)]
     is_head_only = size == JOURNAL_HEAD_BYTES
-    assert found.is_torn != (is_head_only or JOURNAL[:size] == encode_journal_head(7) + encode_steps(found.steps))
+    assert found.is_torn != (
+        is_head_only or JOURNAL[:size] == encode_journal_head(7, OWNER) + encode_steps(found.steps)
+    )
 
 
 def test_a_journal_without_a_limit_is_one_of_version_1():
@@ -149,12 +153,13 @@ def test_a_journal_without_a_limit_is_one_of_version_1():
         STEPS,
         False,
         UNLIMITED,
+        None,
     )
 
 
 def test_a_journal_says_what_limit_its_steps_were_judged_by():
     limit = RemovalLimit(0.5, 20)
-    assert decode_journal(encode_journal_head(7, limit) + encode_steps(STEPS)).removal == limit
+    assert decode_journal(encode_journal_head(7, OWNER, limit) + encode_steps(STEPS)).removal == limit
 
 
 @seed(2)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agent.replica import Replica
-from agent.state_directory import StateDirectory, StateDirectoryError
+from agent.state_directory import ForeignStateError, StateDirectory, StateDirectoryError, check_owner
 from agent.store.bundle import identity
 from agent.store.removal import UNLIMITED, RemovalLimit
 from schemas.keys import GENESIS_KEY
@@ -205,6 +205,21 @@ def test_a_second_agent_is_refused_with_the_first_ones_process_id(tmp_path: Path
         pass
     with opened(tmp_path):
         pass
+
+
+def test_the_state_of_another_view_or_prefix_is_told_apart(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    path = tmp_path / "state"
+    check_owner(path, "shop", "/apisix")
+    with opened(tmp_path) as directory:
+        Life(directory).replay(0, 1)
+        check_owner(path, "shop", "/apisix")
+        (path / "journal-00000000.log").write_bytes(b"damaged")
+        for view, prefix in (("other", "/apisix"), ("shop", "/other")):
+            with pytest.raises(ForeignStateError, match="holds the state of view shop under the prefix /apisix, not"):
+                check_owner(path, view, prefix)
+    with StateDirectory(path, "other", "/apisix") as directory:
+        assert Life(directory).offsets == []
+    assert "it is of another view or prefix" in caplog.text
 
 
 def test_a_path_that_cannot_be_a_directory_is_refused(tmp_path: Path):

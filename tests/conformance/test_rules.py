@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
-from typing import TYPE_CHECKING
+import re
+from pathlib import Path
 
 import orjson
 import pytest
 
 from agent.store.directory import DIRECTORIES
 from agent.store.feed import MAX_SLICE_BYTES
+from agent.wire.admission import Admission
+from agent.wire.certificate import TLSContext
 from tests.agent.memory_log import CREATED_MS, MemoryLog
+from tests.conformance.authority import Authority
 from tests.conformance.fixture import until_ready
 from tests.conformance.running_agent import BUNDLES, Shop, running_agent
 from tests.conformance.watch_client import (
@@ -26,8 +31,25 @@ from tests.conformance.watch_client import (
     request,
 )
 
-if TYPE_CHECKING:
-    from pathlib import Path
+
+def test_every_rule_has_a_test_of_its_name():
+    text = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
+    named = {
+        int(number)
+        for name in re.findall(r"def test_(?:must|must_not|should)_(\d+(?:_and_\d+)?)", text)
+        for number in name.split("_and_")
+    }
+    assert named == set(range(1, 17))
+
+
+async def test_must_1_the_port_serves_tls_without_alpn_and_sni(client: Client, shop: Shop, tmp_path: Path):
+    authority = Authority(tmp_path)
+    client.tls = authority.client(alpn=())
+    async with running_agent(shop.log, tmp_path / "state", tls=TLSContext(authority.issue("agent"))) as port:
+        await until_ready(client, port)
+        watch = await client.watch(port)
+        await shop.route("2")
+        assert len(await watch.events(1)) == 1
 
 
 async def test_must_2_version(client: Client, port: int):
@@ -209,6 +231,14 @@ async def test_must_9_a_start_out_of_reach_is_compacted(client: Client, shop: Sh
     assert [event.key for event in (await again.line()).events] == [b"/apisix/routes/2"]
 
 
+async def test_must_9_a_start_of_0_and_one_of_the_next_revision_are_from_now_on(client: Client, shop: Shop, port: int):
+    watches = [await client.watch(port, start_revision=start) for start in (0, CREATED_MS + 2)]
+    await shop.route("2")
+    for watch in watches:
+        line = await watch.line()
+        assert [event.mod_revision for event in line.events] == [line.header_revision] == [CREATED_MS + 2]
+
+
 async def test_must_10_the_revision_never_falls_when_the_topic_is_created_again(
     client: Client, shop: Shop, tmp_path: Path
 ):
@@ -259,6 +289,35 @@ async def test_must_not_13_progress_is_not_told_even_when_asked(client: Client, 
     assert (await watch.line()).events
 
 
+@pytest.mark.parametrize("path", ["/v3/kv/range", "/v3/watch"])
+async def test_must_not_13_nothing_is_compressed(client: Client, port: int, path: str):
+    spec = {"key": b64(PREFIX), "range_end": b64(PREFIX_END)}
+    reader, writer = await client.connect(port)
+    writer.write(request("POST", path, orjson.dumps({**spec, "create_request": spec}), "Accept-Encoding: gzip\r\n"))
+    status, headers = await read_head(reader)
+    assert status == 200
+    assert "content-encoding" not in headers
+
+
+async def test_must_not_13_a_large_line_is_not_told_in_fragments(client: Client, shop: Shop, port: int):
+    watch = await client.watch(port, fragment=True)
+    large = {f"/routes/{at}": b'{"a":"%b"}' % (b"x" * MAX_SLICE_BYTES) for at in range(4)}
+    await shop.put("http/large", large)
+    line = await watch.line()
+    assert len(line.events) == 4
+    assert b'"fragment"' not in watch.chunks[-1]
+
+
+@pytest.mark.parametrize("start_revision", [1, 9 * 10**13])
+async def test_must_not_13_a_cancel_of_the_agent_s_always_says_where_to_go_on(
+    client: Client, port: int, start_revision: int
+):
+    watch = await client.watch(port, start_revision=start_revision)
+    line = await watch.line()
+    assert (line.is_canceled, line.compact_revision) == (True, CREATED_MS + 2)
+    assert orjson.loads(watch.chunks[-1])["result"].keys() == {"header", "canceled", "compact_revision"}
+
+
 async def test_should_14_an_idle_watch_gets_a_space_in_a_chunk(client: Client, shop: Shop, tmp_path: Path):
     async with running_agent(shop.log, tmp_path, heartbeat_s=0.05) as port:
         await until_ready(client, port)
@@ -277,6 +336,29 @@ async def test_should_15_without_a_state_everything_is_503(client: Client, tmp_p
         assert (ready.status, ready.body) == (503, b"no state yet\n")
         health = await client.ask(port, "/health", method="GET")
         assert (health.status, health.json["health"]) == (503, "false")
+
+
+async def test_should_15_watches_above_the_rate_are_told_503_at_different_times(
+    client: Client, shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    delays_s: list[float] = []
+    delay_s = Admission.delay_s
+
+    def remember(admission: Admission) -> float:
+        delays_s.append(delay_s(admission) / 10)
+        return delays_s[-1]
+
+    monkeypatch.setattr(Admission, "delay_s", remember)
+    async with running_agent(shop.log, tmp_path, max_new_watches_per_s=0.001) as port:
+        await until_ready(client, port)
+        watch = await client.watch(port)
+        create = orjson.dumps({"create_request": {"key": b64(PREFIX)}})
+        answers = await asyncio.gather(*(client.ask(port, "/v3/watch", create) for _ in range(20)))
+        assert [(answer.status, answer.json["code"]) for answer in answers] == [(503, 14)] * 20
+        assert len(set(delays_s)) == 20
+        assert (await client.ask(port, "/v3/kv/range", range_body())).status == 200
+        await shop.route("2")
+        assert len(await watch.events(1)) == 1
 
 
 async def test_should_16_catch_up_comes_with_created(client: Client, shop: Shop, port: int):

@@ -50,7 +50,20 @@ async def read_head(reader: asyncio.StreamReader) -> tuple[int, dict[str, str]]:
 
 async def read_answer(reader: asyncio.StreamReader) -> Answer:
     status, headers = await read_head(reader)
+    if headers.get("transfer-encoding") == "chunked":
+        return Answer(status, headers, await read_chunks(reader))
     return Answer(status, headers, await reader.readexactly(int(headers["content-length"])))
+
+
+async def read_chunks(reader: asyncio.StreamReader) -> bytes:
+    """Read a chunked body to its end, trailers included; an agent answers in one piece, a real etcd not always."""
+    body = b""
+    while size := int(await reader.readuntil(b"\r\n"), 16):
+        body += await reader.readexactly(size)
+        assert await reader.readexactly(2) == b"\r\n"
+    while await reader.readuntil(b"\r\n") != b"\r\n":
+        pass
+    return body
 
 
 async def read_chunk(reader: asyncio.StreamReader) -> bytes:

@@ -115,6 +115,7 @@ def test_no_body_is_an_empty_message(body: bytes):
         (b'{"a":NaN}', "invalid character 'N' looking for beginning of value"),
         (b'"\xff"', "invalid character in string literal"),
         (b"[" * 100_000, "exceeded max depth"),
+        (b'{"a":%b,}' % (b"1" * 5000), "invalid character '}' looking for beginning of value"),
     ],
 )
 def test_bad_json(body: bytes, message: str):

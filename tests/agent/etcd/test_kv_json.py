@@ -73,6 +73,12 @@ def test_the_rendered_ranges_are_bounded(kv: KVJSON, monkeypatch: pytest.MonkeyP
     assert kept._bytes == sum(len(body) + len(answer) for body, answer in kept._answers.items()) <= 500
 
 
+def test_the_rendered_ranges_are_few(kv: KV):
+    for number in range(2 * rendered_module.MAX_RENDERED_COUNT):
+        ask(kv, key=b64(b"/x%d" % number))
+    assert len(kv._rendered._answers) == rendered_module.MAX_RENDERED_COUNT
+
+
 def test_every_field_of_a_range_request():
     body = orjson.dumps(
         {

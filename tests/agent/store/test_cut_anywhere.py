@@ -8,6 +8,7 @@ from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 
 from agent.snapshot import (
+    Owned,
     Replayed,
     SnapshotBegun,
     SnapshotFinished,
@@ -62,7 +63,10 @@ def restart(store: Store, steps: list[Step], base: bytes) -> Store:
     """Come back from a base and what was journaled since."""
     decoded = decode_base(base, "shop", "/apisix", identity)
     again = Store(image=decoded.image)
-    take_steps_again(again, decode_journal(encode_journal_head(decoded.position) + encode_steps(steps)).steps)
+    take_steps_again(
+        again,
+        decode_journal(encode_journal_head(decoded.position, Owned("shop", "/apisix")) + encode_steps(steps)).steps,
+    )
     assert as_seen(again) == as_seen(store)
     assert again.image.carriers == store.image.carriers
     assert again.image.shift == store.image.shift
@@ -95,6 +99,24 @@ def test_any_split_of_the_log_gives_the_same_image(cuts: list[tuple[tuple[str, b
                 position += len(steps)
                 base, steps = encode_base(broken.image, "shop", "/apisix", position), []
     assert as_seen(broken) == as_seen(straight)
+
+
+@seed(9)
+@settings(max_examples=200, deadline=None)
+@given(st.lists(RECORD, max_size=25))
+def test_a_wiped_agent_comes_to_the_same_image_by_reading_as_one_that_followed(records: list[tuple[str, bytes | None]]):
+    log = [(0, GENESIS_KEY, genesis()), *((at, *record) for at, record in enumerate(records, 1))]
+    followed, wiped = Store(), Store()
+    for record in log:
+        followed.replay(*record)
+    wiped.begin_snapshot()
+    for record in log:
+        wiped.replay(*record)
+    assert wiped.has_read_units == bool(records)
+    assert wiped.finish_snapshot() == []
+    assert as_seen(wiped) == as_seen(followed)
+    assert wiped.image.carriers == followed.image.carriers
+    assert wiped.history.floor == wiped.revision
 
 
 @seed(8)

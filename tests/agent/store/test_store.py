@@ -196,10 +196,56 @@ def test_a_topic_created_again_never_takes_revisions_back(created_ms: int):
     store = started(unit("a", 50, x=b"{}"), unit("b", 51, y=b"{}"))
     before = store.revision
     changes = replay_again(store, (1, *unit("a", 3, x=b'{"v":2}')), life=genesis(created_ms, "life-2"))
-    assert [change.revision for change in changes] == [max(before + 1, created_ms + 1)]
+    assert [change.revision for change in changes] == [max(before + 1, created_ms) + 1]
     assert values(store) == {b"/apisix/routes/x": b'{"v":2}'}
     assert store.replay(2, *unit("a", 4, x=b"{}")).revision == changes[0].revision + 1
     assert (store.image.shift > 0) == (created_ms < R)
+
+
+def test_agents_that_read_a_topic_created_again_up_to_different_records_agree():
+    early, late = (started(unit("a", 50, x=b"{}")) for _ in range(2))
+    records = [(at, *unit("a", at, x=b'{"v":%d}' % at)) for at in range(1, 4)]
+    life = genesis(R - 10**6, "life-2")
+    replay_again(early, records[0], life=life)
+    for record in records[1:]:
+        early.replay(*record)
+    replay_again(late, *records, life=life)
+    assert (early.revision, early.image.objects.keys()) == (late.revision, late.image.objects.keys())
+    assert {kv.mod_revision for kv in (*early.image.objects.values(), *late.image.objects.values())} == {R + 5}
+
+
+def test_units_before_the_genesis_count_in_a_first_read():
+    store = Store()
+    store.begin_snapshot()
+    store.replay(4, *unit("a", 4, x=b"{}"))
+    store.replay(5, GENESIS_KEY, b"no")
+    store.replay(6, GENESIS_KEY, genesis())
+    store.replay(7, *unit("b", 7, y=b"{}"))
+    store.finish_snapshot()
+    assert [kv.mod_revision for kv in store.image.objects.values()] == [R + 4, R + 7]
+    assert (store.revision, store.image.rejected) == (R + 7, {})
+
+
+def test_a_first_read_over_two_lives_ends_in_the_second():
+    store = Store()
+    store.begin_snapshot()
+    for offset, life in ((0, "life-1"), (2, "life-2")):
+        store.replay(offset, GENESIS_KEY, genesis(R + 1000 * offset, life))
+        store.replay(offset + 1, *unit("a", offset, x=b'{"v":%d}' % offset))
+    store.finish_snapshot()
+    assert store.image.provenance == (R + 2000, "life-2", 3)
+    assert store.image.objects[b"/apisix/routes/x"].mod_revision == store.revision == R + 2003
+
+
+def test_a_first_read_without_genesis_is_no_state():
+    store = Store()
+    store.begin_snapshot()
+    store.replay(0, GENESIS_KEY, b"no")
+    store.replay(1, *unit("a", 1, x=b"{}"))
+    with pytest.raises(MissingGenesisError):
+        store.finish_snapshot()
+    assert store.image.rejected.keys() == {GENESIS_KEY}
+    assert not store.image.is_ready
 
 
 def test_a_mirror_with_other_offsets_never_takes_revisions_back():

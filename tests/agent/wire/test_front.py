@@ -8,8 +8,8 @@ from agent.etcd.json_codec import Identity
 from agent.store.feed import MAX_SLICE_BYTES, WatchSpec
 from agent.store.store import Store
 from agent.store.watcher import ChangesPublished, Event, SendLines
-from agent.wire.request import Request
 from agent.wire.front import Front, Readiness
+from agent.wire.request import Request
 from schemas.keys import GENESIS_KEY
 from tests.agent.memory_log import CREATED_MS, bundle, genesis
 from tests.conformance.watch_client import parse_line

@@ -125,6 +125,21 @@ async def test_hostile_bytes_get_an_answer_or_a_closed_connection_and_nothing_el
     assert (bed.front.watcher_count, len(bed.front.wheel)) == (0, 0)
 
 
+def test_thousands_of_offers_to_upgrade_in_one_packet_are_ignored(bed: Bed):
+    offer = b"GET /version HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
+    assert statuses(bed.ask(offer * 3000)) == [200] * 3000
+
+
+def test_only_the_bytes_of_one_head_count(bed: Bed):
+    """A packet may begin in one head and end in another."""
+    data, count = GET * 2000, 2000
+    first, packet = 10, MAX_HEAD_BYTES + len(GET)
+    told = statuses(bed.ask(data[:first]))
+    for at in range(first, len(data), packet):
+        told += statuses(bed.ask(data[at : at + packet]))
+    assert told == [200] * count
+
+
 @pytest.mark.parametrize(
     ("data", "status"),
     [
@@ -229,6 +244,15 @@ def test_a_bad_watch_body_that_has_not_ended_closes(bed: Bed):
     bed.ask(b"POST /v3/watch HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n")
     assert statuses(bed.ask(b"1\r\nx\r\n")) == [500]
     assert bed.transport.is_closed
+
+
+@pytest.mark.parametrize("more", [b'{"create_request":[]}', b'{"create_request":{"key":1}}', b"{} garbage"])
+@pytest.mark.parametrize("head", ["Content-Length: 60000", f"Content-Length: {len(WATCH) * 2}"])
+def test_a_message_that_cannot_be_read_is_no_answer_on_an_open_watch(bed: Bed, head: str, more: bytes):
+    data = f"POST /v3/watch HTTP/1.1\r\n{head}\r\n\r\n".encode() + WATCH + more.ljust(len(WATCH))
+    assert statuses(bed.ask(data)) == [200]
+    bed.change()
+    assert revisions_told(bed.transport.take()) == [[2]]
 
 
 def test_a_watch_over_http_1_0_is_refused(bed: Bed):

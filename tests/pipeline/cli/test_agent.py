@@ -90,10 +90,43 @@ async def test_what_the_agent_does_not_use_and_what_it_reads_once_is_told(agent:
     await until_ready(client, agent.port)
     agent.settings.write_text(agent.settings.read_text() + "translator: {group: other}\n")
     await agent.says("settings read again: nothing of this role's has changed")
-    agent.write_settings(listen="127.0.0.1:1", prefix="/other")
+    agent.write_settings(listen="127.0.0.1:1", prefix="/other", state=f"{agent.settings.parent}/other")
     await agent.says("changed but only read at the start: agent.listen; restart the process to use it")
     await agent.says(f"127.0.0.1:{agent.port}, prefix /other")
     assert (await client.ask(agent.port, "/version", method="GET")).status == 200
+
+
+async def test_the_state_of_another_prefix_is_neither_served_nor_pushed_out(agent: SupervisedAgent, client: Client):
+    await agent.start("--no-supervise")
+    await agent.says(SERVES)
+    await until_ready(client, agent.port)
+    agent.write_settings(prefix="/other")
+    await agent.says("holds the state of view shop under the prefix /apisix, not of view shop under /other: choose")
+    await client.range(agent.port)
+    assert await agent.stop() == 0
+    await agent.start("--no-supervise")
+    assert await agent.ended() == 78
+    assert "choose another directory (agent.state)" in agent.lines[-1]
+    agent.write_settings()
+    agent.lines.clear()
+    await agent.start("--no-supervise")
+    await agent.says(SERVES)
+    await until_ready(client, agent.port)
+
+
+async def test_a_handover_to_another_prefix_on_the_same_state_leaves_the_old_one_as_it_is(
+    agent: SupervisedAgent, client: Client
+):
+    await agent.start()
+    await agent.says(SERVES)
+    await until_ready(client, agent.port)
+    watch = await client.watch(agent.port)
+    agent.write_settings(prefix="/other")
+    agent.process.send_signal(signal.SIGHUP)
+    await agent.says("choose another directory (agent.state)")
+    await agent.route("2")
+    assert len(await watch.events(1)) == 1
+    assert await agent.stop() == 0
 
 
 async def test_a_socket_that_cannot_be_used_is_1(agent: SupervisedAgent):

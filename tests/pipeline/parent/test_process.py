@@ -159,7 +159,7 @@ async def test_a_server_that_dies_over_broken_settings_ends_with_78(agent: Super
 async def test_settings_that_changed_are_taken_by_the_server_itself(agent: SupervisedAgent, client: Client):
     old = agent.child()
     watch = await client.watch(agent.port)
-    agent.write_settings(prefix="/other")
+    agent.write_settings(prefix="/other", state=f"{agent.settings.parent}/other")
     await agent.says("prefix /other")
     assert await watch.is_closed()
     assert agent.child() == old
