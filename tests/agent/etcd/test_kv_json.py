@@ -73,7 +73,7 @@ def test_the_rendered_ranges_are_bounded(kv: KVJSON, monkeypatch: pytest.MonkeyP
     assert kept._bytes == sum(len(body) + len(answer) for body, answer in kept._answers.items()) <= 500
 
 
-def test_the_rendered_ranges_are_few(kv: KV):
+def test_the_rendered_ranges_are_few(kv: KVJSON):
     for number in range(2 * rendered_module.MAX_RENDERED_COUNT):
         ask(kv, key=b64(b"/x%d" % number))
     assert len(kv._rendered._answers) == rendered_module.MAX_RENDERED_COUNT
