@@ -75,7 +75,7 @@ lock: ## make requirements/*.txt anew from requirements/*.in (needs uv)
 	    --python-version 3.11 $$part.in --output-file $$part.txt || exit 1; done
 
 clean: ## remove everything that was built, and the state of `make up`
-	rm -rf .venv build dist state .cache schemas/xds.binpb
+	rm -rf .venv build dist state .cache schemas/xds.binpb schemas/etcd.binpb
 
 .venv/base.stamp:
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "meshferry needs Python 3.11 or newer: set PYTHON=…")'
@@ -87,7 +87,7 @@ build/deps.stamp: .venv/base.stamp requirements/build.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --target build/deps -r requirements/build.txt
 	@touch $@
 
-.venv/run.stamp: .venv/base.stamp build/deps.stamp requirements/run.txt pyproject.toml schemas/descriptor_set.py
+.venv/run.stamp: .venv/base.stamp build/deps.stamp requirements/run.txt pyproject.toml schemas/descriptor_set.py $(wildcard schemas/protos/*.proto)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/run.txt
 	PYTHONPATH=build/deps $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
 	@touch $@

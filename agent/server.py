@@ -24,8 +24,8 @@ from agent.store.removal import UNLIMITED, RemovalLimit
 from agent.wire.admission import Admission
 from agent.wire.control_api import ControlAPI
 from agent.wire.front import Front, Readiness
-from agent.wire.http1 import HTTPConnection
 from agent.wire.listening_socket import BACKLOG, listen
+from agent.wire.opening import Opening
 from agent.wire.response import Response
 from agent.wire.tls import TLSConnection
 from agent.wire.wheel import SLOTS
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from agent.etcd.auth import User
     from agent.store.bundle import Reveal
     from agent.wire.certificate import TLSContext
-    from agent.wire.front import Subscriber
+    from agent.wire.front import Connection
     from pipeline.log.contract import Log, Writer
     from schemas.records import NeighbourStatus, NodeStatus
 
@@ -179,7 +179,7 @@ class _Agent:
         ids = Identity(_id_of(options.view), _id_of(f"{options.view} {options.node}"))
         admission = Admission(options.max_new_watches_per_s, time.monotonic)
         auth = Auth(options.users, Clock(time.time, time.monotonic))
-        self._front = Front(loaded.store, ids, self._readiness, admission, self._metrics, auth=auth)
+        self._front = Front(loaded.store, ids, self._readiness, admission, self._metrics, auth=auth, name=options.node)
         self._replica = Replica(loaded, directory, self._front.publish, options.removal)
         self._replica.open_journal()
         self._has_news = asyncio.Event()
@@ -227,7 +227,7 @@ class _Agent:
 
     def _accept(self) -> asyncio.Protocol:
         tls = self._options.tls
-        return HTTPConnection(self._front) if tls is None else TLSConnection(tls, lambda: HTTPConnection(self._front))
+        return Opening(self._front) if tls is None else TLSConnection(tls, lambda: Opening(self._front))
 
     async def _keep_certificate(self, tls: TLSContext) -> None:
         while True:
@@ -349,7 +349,7 @@ class _Agent:
     async def _leave(self) -> None:
         """Answer what has arrived, let go of the state, and close the watches in steps."""
         await asyncio.sleep(LAST_REQUESTS_S if len(self._front.wheel) else 0)
-        watching: list[Subscriber] = [member for member in self._front.wheel.members() if member.retire()]
+        watching: list[Connection] = [member for member in self._front.wheel.members() if member.retire()]
         self._directory.release()
         for first in range(0, len(watching), CLOSE_AT_ONCE):
             for member in watching[first : first + CLOSE_AT_ONCE]:

@@ -1,13 +1,15 @@
-"""Build step: one FileDescriptorSet with every xDS message, taken from the xds-protos package.
+"""Build step: the descriptor sets of the messages that are spoken.
 
-Run by hatchling when the distribution (or an editable install of it) is built; the result, schemas/xds.binpb, is a
-build product and never committed. See docs/adr/0002-private-descriptor-pool.md.
+Every xDS message is taken from the xds-protos package, those of the etcd v3 API are compiled from schemas/protos. Run
+by hatchling when the distribution (or an editable install of it) is built; the results, schemas/xds.binpb and
+schemas/etcd.binpb, are build products and never committed. See docs/adr/0002-private-descriptor-pool.md.
 """
 
 from __future__ import annotations
 
 import importlib
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
@@ -16,21 +18,22 @@ PACKAGES = ("envoy", "xds", "udpa", "validate", "cel", "google.api", "google.rpc
 
 
 class DescriptorSetHook(BuildHookInterface):  # type: ignore[misc]  # hatchling ships no types
-    """Writes schemas/xds.binpb before the distribution is packed."""
+    """Writes schemas/*.binpb before the distribution is packed."""
 
     PLUGIN_NAME = "custom"
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Write the descriptor set into the source tree and add it to the build.
+        """Write the descriptor sets into the source tree and add them to the build.
 
         Args:
             version: the build target's version, unused.
             build_data: hatchling's build data, extended in place.
         """
         del version
-        target = Path(self.root) / "schemas" / "xds.binpb"
-        target.write_bytes(descriptor_set())
-        build_data["artifacts"].append("schemas/xds.binpb")
+        schemas = Path(self.root) / "schemas"
+        (schemas / "xds.binpb").write_bytes(descriptor_set())
+        (schemas / "etcd.binpb").write_bytes(compile_protos(schemas / "protos"))
+        build_data["artifacts"] += ["schemas/xds.binpb", "schemas/etcd.binpb"]
 
 
 def descriptor_set() -> bytes:
@@ -60,6 +63,25 @@ def descriptor_set() -> bytes:
         for module in _modules(package):
             add(module.removesuffix("_pb2").replace(".", "/") + ".proto")
     return collected.SerializeToString(deterministic=True)
+
+
+def compile_protos(directory: Path) -> bytes:
+    """Compile the .proto files of a directory.
+
+    Returns:
+        A serialised google.protobuf.FileDescriptorSet.
+
+    Raises:
+        RuntimeError: the compiler has printed what is wrong with them.
+    """
+    from grpc_tools import protoc  # noqa: PLC0415 - present in the build environment
+
+    names = sorted(path.name for path in directory.glob("*.proto"))
+    with TemporaryDirectory() as temporary:
+        target = Path(temporary) / "set"
+        if protoc.main(["protoc", f"--proto_path={directory}", f"--descriptor_set_out={target}", *names]):
+            raise RuntimeError(f"{directory}: the .proto files cannot be compiled; the compiler's message is above")
+        return target.read_bytes()
 
 
 def _modules(package: str) -> list[str]:

@@ -88,3 +88,43 @@ def too_many_watches() -> EtcdError:
 def auth_not_enabled() -> EtcdError:
     """Somebody sent a user and a password."""
     return EtcdError(400, 9, "etcdserver: authentication is not enabled")
+
+
+def lease_not_found() -> EtcdError:
+    """No such lease, or no longer."""
+    return EtcdError(404, 5, "etcdserver: requested lease not found")
+
+
+def lease_exists() -> EtcdError:
+    """The lease id asked for is taken."""
+    return EtcdError(400, 9, "etcdserver: lease already exists")
+
+
+def lease_ttl_too_large() -> EtcdError:
+    """The lease would outlive everybody."""
+    return EtcdError(400, 11, "etcdserver: too large lease TTL")
+
+
+def too_many_leases() -> EtcdError:
+    """There are as many leases as an agent keeps; one that is not renewed makes room."""
+    return EtcdError(429, 8, "etcdserver: too many leases: wait for one to expire or revoke some")
+
+
+def too_many_operations() -> EtcdError:
+    """A txn is longer than etcd's own limit."""
+    return invalid_argument("etcdserver: too many operations in txn request")
+
+
+def duplicate_key() -> EtcdError:
+    """A txn puts one key twice."""
+    return invalid_argument("etcdserver: duplicate key given in txn request")
+
+
+def undecodable() -> EtcdError:
+    """A gRPC message is not what it should be."""
+    return EtcdError(500, 13, "grpc: error unmarshalling request: proto: cannot parse invalid wire-format data")
+
+
+def unimplemented(message: str) -> EtcdError:
+    """There is no such method."""
+    return EtcdError(501, 12, message)

@@ -30,6 +30,7 @@ class WatchSpec(NamedTuple):
     no_put: bool = False
     no_delete: bool = False
     watch_id: int = 0
+    is_fragmented: bool = False
 
     def selects(self, event: Event) -> bool:
         """Tell whether a watcher wants to hear of an event."""

@@ -27,6 +27,7 @@ class State(Enum):
     """Where a watcher is."""
 
     CREATED = auto()
+    WAITING = auto()
     SYNCING = auto()
     LIVE = auto()
     LAGGING = auto()
@@ -34,9 +35,14 @@ class State(Enum):
 
 
 class WatchRequested(NamedTuple):
-    """The client asked to be told from `start_revision` on; 0 means from now."""
+    """The client asked to be told from `start_revision` on; 0 means from now.
+
+    A start in the future is waited for if the client `is_patient`, as clients of gRPC are; APISIX would hang deaf
+    (rule 9).
+    """
 
     start_revision: int
+    is_patient: bool = False
 
 
 class ChangesPublished(NamedTuple):
@@ -157,11 +163,14 @@ HEARTBEAT: Commands = (SendHeartbeat(),)
 
 
 def _start(watcher: Watcher, event: Event) -> Commands:
-    """Judge the start revision: now, in reach of the history, or neither."""
+    """Judge the start revision: now, in reach of the history, to be waited for, or none of these."""
     assert isinstance(event, WatchRequested)  # noqa: S101 - the table says so
     start = event.start_revision or watcher.feed.store.revision + 1
-    if start > watcher.feed.store.revision + 1 or not watcher.feed.covers(start):
+    is_future = start > watcher.feed.store.revision + 1
+    if (is_future and not event.is_patient) or not watcher.feed.covers(start):
         return SendCreated(), *_compact(watcher)
+    if is_future:
+        return SendCreated(), *_sync(watcher, start)
     slice_, *rest = _sync(watcher, start)
     lines = slice_.lines if isinstance(slice_, SendLines) else b""
     return SendCreated(lines), *rest
@@ -175,7 +184,19 @@ def _catch_up(watcher: Watcher, _: Event) -> Commands:
     return _sync(watcher, watcher.next_revision)
 
 
+def _reach(watcher: Watcher, _: Event) -> Commands:
+    """See whether the start that is waited for has come; what came since is told from the history."""
+    if watcher.feed.store.revision < watcher.next_revision:
+        return ()
+    watcher.state = State.SYNCING
+    return (RequestTurn(),)
+
+
 def _sync(watcher: Watcher, next_revision: int) -> Commands:
+    if next_revision > watcher.feed.store.revision + 1:
+        watcher.next_revision = next_revision
+        watcher.state = State.WAITING
+        return ()
     slice_ = watcher.feed.catch_up(next_revision)
     watcher.next_revision = slice_.next_revision
     if slice_.next_revision > watcher.feed.store.revision:
@@ -242,11 +263,18 @@ class Transition(NamedTuple):
 
 _CANCEL = Transition(_cancel, (State.CANCELED,))
 _FREE = Transition(_free, (State.CANCELED,))
-_CATCH_UP = Transition(_catch_up, (State.SYNCING, State.LIVE, State.CANCELED))
+_CATCH_UP = Transition(_catch_up, (State.WAITING, State.SYNCING, State.LIVE, State.CANCELED))
+_REACH = Transition(_reach, (State.WAITING, State.SYNCING))
 
 TRANSITIONS: dict[tuple[State, type[Event]], Transition] = {
-    (State.CREATED, WatchRequested): Transition(_start, (State.LIVE, State.SYNCING, State.CANCELED)),
+    (State.CREATED, WatchRequested): Transition(_start, (State.LIVE, State.SYNCING, State.WAITING, State.CANCELED)),
     (State.CREATED, ConnectionLost): _FREE,
+    (State.WAITING, ChangesPublished): _REACH,
+    (State.WAITING, HeartbeatDue): _REACH,
+    (State.WAITING, TurnGranted): Transition(_ignore, (State.WAITING,)),
+    (State.WAITING, WritePaused): Transition(_lag, (State.LAGGING,)),
+    (State.WAITING, CancelRequested): _CANCEL,
+    (State.WAITING, ConnectionLost): _FREE,
     (State.SYNCING, TurnGranted): _CATCH_UP,
     (State.SYNCING, ChangesPublished): Transition(_ignore, (State.SYNCING,)),
     (State.SYNCING, WritePaused): Transition(_lag, (State.LAGGING,)),

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LOGGER = logging.getLogger("meshferry.agent")
-ALPN_PROTOCOLS = ("http/1.1",)
+ALPN_PROTOCOLS = ("h2", "http/1.1")
 """What is offered to clients that ask; those that do not are served alike (contract rule 1)."""
 SAY_EVERY_S = 60.0
 

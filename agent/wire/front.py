@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from agent.etcd import errors
 from agent.etcd.auth import Auth, Clock
 from agent.etcd.json_codec import render_header
-from agent.etcd.kv import KV
+from agent.etcd.kv_json import KVJSON
+from agent.etcd.lease_json import LeaseJSON
+from agent.etcd.maintenance_json import MaintenanceJSON
+from agent.etcd.member import SERVER_VERSION, Member
 from agent.etcd.watch import render_events
-from agent.store.feed import Feed, Lines, WatchSpec
-from agent.store.watcher import ChangesPublished, SendLines
+from agent.store.hub import Hub
 from agent.wire.admission import Admission
 from agent.wire.response import GRPC_JSON, JSON, Response, chunk, failure, text
 from agent.wire.wheel import Wheel
@@ -21,12 +24,17 @@ if TYPE_CHECKING:
 
     from agent.etcd.json_codec import Identity
     from agent.store.delta import Change
+    from agent.store.feed import Feed, Render, WatchSpec
+    from agent.store.hub import Subscriber
     from agent.store.store import Store
-    from agent.store.watcher import Event as WatchEvent
+    from agent.wire.request import Request
 
-VERSION = b'{"etcdserver":"3.5.0","etcdcluster":"3.5.0"}'
+VERSION = b'{"etcdserver":"%b","etcdcluster":"3.5.0"}' % SERVER_VERSION.encode()
 WATCH_PATHS = frozenset({b"/v3/watch", b"/v3beta/watch"})
-_AUTHENTICATE_PATHS = frozenset({b"/v3/auth/authenticate", b"/v3beta/auth/authenticate"})
+_BASES = ("v3", "v3beta")
+_MEMBER_LIST_PATHS = frozenset(f"/{base}/cluster/member/list".encode() for base in _BASES)
+_KEEP_ALIVE_PATHS = frozenset(f"/{base}/lease/keepalive".encode() for base in _BASES)
+_AUTHENTICATE_PATHS = frozenset(f"/{base}/auth/authenticate".encode() for base in _BASES)
 _NO_USERS = Auth((), Clock(lambda: 0.0, lambda: 0.0))
 
 
@@ -37,12 +45,8 @@ class Readiness(NamedTuple):
     reason: str
 
 
-class Subscriber(Protocol):
+class Connection(Protocol):
     """A connection, as the front sees it."""
-
-    def deliver(self, event: WatchEvent) -> None:
-        """Hand an event to the connection's watcher and do what it orders."""
-        ...
 
     def beat(self) -> None:
         """A heartbeat interval has passed."""
@@ -67,10 +71,14 @@ class Front:
         admission: asked for each new watch.
         metrics: answers `/metrics`; without it there are none.
         auth: who may name which keys.
+        name: the member's name.
 
     Attributes:
-        published_lines, published_events: how many there have been.
+        published_events: how many there have been.
         wheel: all open connections, for heartbeats.
+        member: what both codecs answer from.
+        readiness: see there.
+        grpc: what the HTTP/2 connections share, once there is one.
     """
 
     def __init__(
@@ -82,25 +90,21 @@ class Front:
         metrics: Callable[[], Response] | None = None,
         *,
         auth: Auth = _NO_USERS,
+        name: str = "meshferry",
     ) -> None:
-        self.published_lines = self.published_events = 0
+        self.published_events = 0
         self.store = store
         self.admission = admission or Admission(max_delay_s=0.0)
         self.auth = auth
         self.identity = identity
-        self.wheel: Wheel[Subscriber] = Wheel()
-        self._readiness = readiness
-        self._lines = Lines(partial(_render_chunk, identity))
-        self._feeds: dict[WatchSpec, tuple[Feed, set[Subscriber]]] = {}
-        kv = KV(store, identity)
-        posts: dict[str, Callable[[bytes], bytes]] = {
-            "kv/range": kv.range,
-            "kv/put": kv.put,
-            "kv/deleterange": kv.refuse,
-            "kv/txn": kv.refuse,
-            "auth/authenticate": self._authenticate,
-        }
-        self._posts = {f"/{base}/{path}".encode(): call for base in ("v3", "v3beta") for path, call in posts.items()}
+        self.wheel: Wheel[Connection] = Wheel()
+        self.readiness = readiness
+        self.member = Member(store, identity, name, time.monotonic, _first_lease_id(identity))
+        self.grpc: object = None
+        self._hubs = [Hub(store, partial(_render_chunk, identity))]
+        self._maintenance = MaintenanceJSON(self.member)
+        posts = _posts(self.member, self._maintenance) | {"auth/authenticate": self._authenticate}
+        self._posts = {f"/{base}/{path}".encode(): call for base in _BASES for path, call in posts.items()}
         self._gets = {
             b"/version": lambda: Response(200, JSON, VERSION),
             b"/health": self._health,
@@ -109,26 +113,35 @@ class Front:
             **({} if metrics is None else {b"/metrics": metrics}),
         }
 
-    def answer(self, method: bytes, path: bytes, body: bytes, token: str = "") -> Response:
-        """Answer any request but a watch; what tells nothing of the keys needs no token."""
+    def answer(self, request: Request, url: Callable[[], str] = str) -> Response:
+        """Answer any request but a watch; what tells nothing of the keys needs no token.
+
+        Args:
+            request: what is asked.
+            url: gives the URL by which the caller has reached this port.
+        """
+        method, path = request.method, request.path
         if method == b"OPTIONS":
             return Response(200, b"", b"")
         if path in self._gets:
             is_allowed = method in {b"GET", b"HEAD"}
             return self._gets[path]() if is_allowed else text(405, "Method Not Allowed\n", b"Allow: GET\r\n")
-        if path in self._posts:
-            return self._post(path, body, token) if method == b"POST" else text(405, "Method Not Allowed\n")
+        if path in self._posts or path in _MEMBER_LIST_PATHS:
+            return self._post(request, url) if method == b"POST" else text(405, "Method Not Allowed\n")
         if path in WATCH_PATHS:
             return text(405, "Method Not Allowed\n")
         if path.startswith((b"/v3/", b"/v3beta/")):
             return text(404, "Not Found\n")
         return text(404, "404 page not found\n")
 
-    def _post(self, path: bytes, body: bytes, token: str) -> Response:
+    def _post(self, request: Request, url: Callable[[], str]) -> Response:
+        path, body = request.path, request.body
         try:
             if self.auth.is_enabled and path not in _AUTHENTICATE_PATHS:
-                self.auth.authorize(token).check_request(body)
-            return Response(200, GRPC_JSON, self._posts[path](body))
+                self.auth.authorize(request.token).check_request(body)
+            if path in _MEMBER_LIST_PATHS:
+                return Response(200, GRPC_JSON, self._maintenance.member_list(body, url()))
+            return Response(200, GRPC_JSON, self._posts[path](body), is_stream=path in _KEEP_ALIVE_PATHS)
         except errors.EtcdError as error:
             return failure(error)
 
@@ -137,49 +150,76 @@ class Front:
         return b'{"header":%b,"token":"%b"}' % (render_header(self.identity, self.store.revision), token)
 
     def _health(self) -> Response:
-        is_ready, reason = self._readiness()
+        is_ready, reason = self.readiness()
         if is_ready:
             return text(200, '{"health":"true","reason":""}')
         return text(503, f'{{"health":"false","reason":"{reason}"}}')
 
     def _ready(self) -> Response:
-        is_ready, reason = self._readiness()
+        is_ready, reason = self.readiness()
         return text(200 if is_ready else 503, f"{reason}\n")
 
     @property
     def watcher_count(self) -> int:
         """How many watches are open."""
-        return sum(len(members) for _, members in self._feeds.values())
+        return sum(hub.watcher_count for hub in self._hubs)
+
+    @property
+    def published_lines(self) -> int:
+        """How many lines were made, in all encodings."""
+        return sum(hub.published_lines for hub in self._hubs)
+
+    def add_hub(self, render: Render) -> Hub:
+        """Open the watches of another encoding."""
+        self._hubs.append(Hub(self.store, render))
+        return self._hubs[-1]
 
     def join(self, spec: WatchSpec, member: Subscriber) -> Feed:
-        """Enter a connection as a watcher; the feed is shared with all of the same spec."""
-        if spec not in self._feeds:
-            self._feeds[spec] = (Feed(spec, self.store, self._lines), set())
-        feed, members = self._feeds[spec]
-        members.add(member)
-        return feed
+        """Enter a watcher of JSON lines."""
+        return self._hubs[0].join(spec, member)
 
     def leave(self, spec: WatchSpec, member: Subscriber) -> None:
-        """Take a watcher out; the feed goes with its last one."""
-        members = self._feeds[spec][1]
-        members.discard(member)
-        if not members:
-            del self._feeds[spec]
+        """Take a watcher of JSON lines out."""
+        self._hubs[0].leave(spec, member)
 
     def publish(self, changes: Sequence[Change]) -> None:
-        """Tell every live watcher in one line, or a few if there is much to tell.
-
-        Call it after every step of the store, also one without changes.
-        """
+        """Tell every live watcher; call it after every step of the store, also one without changes."""
         self.published_events += sum(len(change.events) for change in changes)
-        for feed, members in tuple(self._feeds.values()):
-            for line, next_revision in feed.slices(changes, self.store.revision + 1):
-                feed.next_revision = next_revision
-                if line:
-                    self.published_lines += 1
-                    event = ChangesPublished((SendLines(line),))
-                    for member in tuple(members):
-                        member.deliver(event)
+        for hub in self._hubs:
+            hub.publish(changes)
+
+
+def _posts(member: Member, maintenance: MaintenanceJSON) -> dict[str, Callable[[bytes], bytes]]:
+    """Name the routes below the base; some have the older names that clients still use (section 3.3)."""
+    kv, lease = KVJSON(member), LeaseJSON(member)
+    return {
+        "kv/range": kv.range,
+        "kv/put": kv.put,
+        "kv/deleterange": kv.delete_range,
+        "kv/txn": kv.txn,
+        "kv/compaction": kv.compact,
+        "lease/grant": lease.grant,
+        "lease/keepalive": lease.keep_alive,
+        "lease/revoke": lease.revoke,
+        "lease/timetolive": lease.time_to_live,
+        "lease/leases": lease.leases,
+        "kv/lease/revoke": lease.revoke,
+        "kv/lease/timetolive": lease.time_to_live,
+        "kv/lease/leases": lease.leases,
+        "maintenance/status": maintenance.status,
+        "maintenance/alarm": maintenance.alarm,
+        "maintenance/hash": maintenance.hash_kv,
+        "maintenance/defragment": maintenance.refuse,
+        "cluster/member/add": maintenance.refuse,
+        "cluster/member/remove": maintenance.refuse,
+        "cluster/member/update": maintenance.refuse,
+        "cluster/member/promote": maintenance.refuse,
+    }
+
+
+def _first_lease_id(identity: Identity) -> int:
+    """Begin the ids of this run where those of the last one cannot be: the member, then the time, then a count."""
+    return (identity.member_id & 0x7FFF) << 48 | (time.time_ns() // 1_000_000 & 0xFFFFFFFFFF) << 8 | 1
 
 
 def _render_chunk(identity: Identity, spec: WatchSpec, changes: Sequence[Change]) -> bytes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
 
@@ -45,6 +46,7 @@ from agent.store.watcher import (
     WriteResumed,
 )
 from agent.wire import response
+from agent.wire.address import own_url
 from agent.wire.front import WATCH_PATHS
 from agent.wire.request import Request, kept_header
 from agent.wire.response import CONTINUE, HEARTBEAT_CHUNK, STREAM_HEAD, Response, chunk, failure, text, unreadable
@@ -284,14 +286,12 @@ class HTTPConnection(asyncio.Protocol):
         elif request.path in WATCH_PATHS and request.method == b"POST":
             self._open_watch(request)
         else:
-            self._send(request, self._front.answer(request.method, request.path, request.body, request.token))
+            self._send(request, self._front.answer(request, partial(own_url, self._transport)))
 
     def _send(self, request: Request, answer: Response) -> None:
         head = response.head(answer, is_keep_alive=request.is_keep_alive, is_old=request.is_old)
-        if request.method == b"HEAD":
-            self._transport.write(head)
-        else:
-            self._transport.writelines((head, answer.body))
+        body = b"" if request.method == b"HEAD" else response.body_of(answer, is_old=request.is_old)
+        self._transport.writelines((head, body))
         if not request.is_keep_alive:
             self._transport.close()
 

@@ -18,17 +18,19 @@ GRPC_JSON = JSON + b"Grpc-Metadata-Content-Type: application/grpc\r\n"
 TEXT = b"Content-Type: text/plain; charset=utf-8\r\n"
 STREAM_HEAD = b"HTTP/1.1 200 OK\r\n" + _CORS + GRPC_JSON + b"Transfer-Encoding: chunked\r\n\r\n"
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+LAST_CHUNK = b"0\r\n\r\n"
 HEARTBEAT_CHUNK = b"1\r\n \r\n"
 TLS_HANDSHAKE = b"\x16"
 """What a client that speaks TLS begins with: the content type of its first record."""
 
 
 class Response(NamedTuple):
-    """A complete answer."""
+    """A complete answer; `is_stream` sends it as chunks, as the gateway does with what is a stream in gRPC."""
 
     status: int
     headers: bytes
     body: bytes
+    is_stream: bool = False
 
 
 def head(response: Response, *, is_keep_alive: bool, is_old: bool = False) -> bytes:
@@ -43,14 +45,25 @@ def head(response: Response, *, is_keep_alive: bool, is_old: bool = False) -> by
     if not is_keep_alive:
         connection = b"Connection: close\r\n"
     phrase = HTTPStatus(response.status).phrase.encode()
-    return b"HTTP/1.1 %d %b\r\n%b%b%bContent-Length: %d\r\n\r\n" % (
+    framing = b"Content-Length: %d" % len(response.body)
+    if response.is_stream and not is_old:
+        framing = b"Transfer-Encoding: chunked"
+    return b"HTTP/1.1 %d %b\r\n%b%b%b%b\r\n\r\n" % (
         response.status,
         phrase,
         _CORS,
         response.headers,
         connection,
-        len(response.body),
+        framing,
     )
+
+
+def body_of(response: Response, *, is_old: bool = False) -> bytes:
+    """Frame the body as the head says."""
+    if not response.is_stream or is_old:
+        return response.body
+    lines = response.body.splitlines(keepends=True)
+    return b"".join([*map(chunk, lines), LAST_CHUNK])
 
 
 def chunk(data: bytes) -> bytes:

@@ -103,6 +103,11 @@ class TLSConnection(asyncio.Protocol):
 
     # TLS
 
+    @property
+    def tls(self) -> ssl.SSLObject | None:
+        """The TLS of the connection; None before it has begun."""
+        return self._tls
+
     def _is_shaken(self, tls: ssl.SSLObject) -> bool:
         """Go on with the handshake; True once it is done."""
         try:
@@ -241,7 +246,9 @@ class TLSTransport(asyncio.Transport):
         return self._connection.socket.get_write_buffer_size()
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """Give what the socket knows."""
+        """Give what the socket knows, and the TLS around it."""
+        if name == "ssl_object":
+            return self._connection.tls
         return self._connection.socket.get_extra_info(name, default)
 
     def get_protocol(self) -> asyncio.BaseProtocol:

@@ -1,18 +1,24 @@
-"""The calls of etcd-contract.md section 8, made by etcd's own client library, on etcd 3.4 and on etcd 3.7.
+"""The calls of etcd-contract.md section 8, made by etcd's own client library, on etcd 3.4, on etcd 3.7 and on an agent.
 
-What the two answer differently no client can rely on; the rest is what an agent has to answer over gRPC.
+What the two etcds answer differently no client can rely on; the rest is what an agent answers over gRPC, except what
+stands in `DEVIATIONS`.
 """
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.conformance.fixture import until_ready
+from tests.conformance.running_agent import Shop, running_agent
+from tests.conformance.watch_client import Client
 from tests.peers.real_etcd import EmbeddedEtcd, RealEtcd, build_program, find_etcd, run_program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     Answers = dict[str, Any]
 
@@ -62,6 +68,35 @@ REFUSALS = {
     "lease revoke, unknown": ("NotFound", "etcdserver: requested lease not found"),
     "lease keep-alive, unknown": ("NotFound", "etcdserver: requested lease not found"),
 }
+DENIED = {"code": "PermissionDenied", "message": "etcdserver: permission denied"}
+DEVIATIONS: dict[str, Any] = {
+    "put, a resource": DENIED,
+    "del": DENIED,
+    "txn": DENIED,
+    "compaction, and a get and a watch before it": DENIED,
+}
+"""An agent is read-only (section 2.4), and nobody but itself bounds its history."""
+
+
+async def _ask_agent(directory: Path) -> Answers:
+    """Bring an agent to where `fill` brings an etcd, and ask it."""
+    shop = Shop()
+    await shop.open()
+    await shop.route("seed")
+    async with running_agent(shop.log, directory) as port:
+        await until_ready(Client(), port)
+        await shop.remove("http/seed")
+        for name, uri in (("1", "/"), ("2", "/a"), ("2", "/b")):
+            await shop.route(name, uri)
+        await shop.remove("http/2")
+        return await asyncio.to_thread(run_program, "ask", f"http://127.0.0.1:{port}")
+
+
+@pytest.fixture(scope="module")
+def of_agent(answers: tuple[Answers, Answers], tmp_path_factory: pytest.TempPathFactory) -> Answers:
+    """What an agent answers; the program is built by then."""
+    assert answers
+    return asyncio.run(_ask_agent(tmp_path_factory.mktemp("agent")))
 
 
 @pytest.fixture(scope="module")
@@ -94,3 +129,14 @@ def test_both_answer_a_call_alike(answers: tuple[Answers, Answers], operation: s
         assert "code" not in first
     else:
         assert (first["code"], first["message"]) == refusal
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_an_agent_answers_a_call_as_etcd_does(answers: tuple[Answers, Answers], of_agent: Answers, operation: str):
+    wanted = answers[0][operation]
+    if operation == "watch, no deletes":
+        # etcd's header has the revision of the store, ours that of the last change the watch selects (rule 8).
+        wanted = wanted | {"revision": of_agent[operation]["revision"]}
+        assert wanted["revision"] == max(event["kv"]["mod"] for event in wanted["events"])
+    assert of_agent[operation] == DEVIATIONS.get(operation, wanted)
+    assert operation not in DEVIATIONS or DEVIATIONS[operation] != wanted

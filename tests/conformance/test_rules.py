@@ -91,7 +91,11 @@ async def test_must_3_header_revision_is_a_decimal_string(client: Client, port: 
         ("/v3/kv/range", range_body(revision=5), (400, 11, "etcdserver: mvcc: required revision has been compacted")),
         ("/v3/kv/put", b'{"key":"L2FwaXNpeC9yb3V0ZXMvMQ=="}', (403, 7, "etcdserver: permission denied")),
         ("/v3/kv/deleterange", b'{"key":"L2FwaXNpeC9yb3V0ZXMvMQ=="}', (403, 7, "etcdserver: permission denied")),
-        ("/v3/kv/txn", b"{}", (403, 7, "etcdserver: permission denied")),
+        (
+            "/v3/kv/txn",
+            b'{"success":[{"requestDeleteRange":{"key":"L2FwaXNpeC9yb3V0ZXMvMQ=="}}]}',
+            (403, 7, "etcdserver: permission denied"),
+        ),
         ("/v3/auth/authenticate", b'{"name":"a"}', (400, 9, "etcdserver: authentication is not enabled")),
         ("/v3/watch", b"{", (500, 2, "unexpected EOF")),
     ],
@@ -132,7 +136,8 @@ async def test_must_5_every_directory_has_a_placeholder(client: Client, port: in
 @pytest.mark.parametrize("path", ["routes/", "plugins", "plugins/", "gen_id", "data_plane/server_info/x"])
 async def test_must_6_puts_apisix_makes_by_itself_are_swallowed(client: Client, port: int, path: str):
     watch = await client.watch(port)
-    body = orjson.dumps({"key": b64(b"/apisix/" + path.encode()), "value": b64(b"anything"), "lease": "7"})
+    lease = (await client.ask(port, "/v3/lease/grant", b'{"TTL":60}')).json["ID"]
+    body = orjson.dumps({"key": b64(b"/apisix/" + path.encode()), "value": b64(b"anything"), "lease": lease})
     answer = await client.ask(port, "/v3/kv/put", body)
     assert answer.status == 200
     assert b"error" not in answer.body

@@ -195,17 +195,11 @@ FOUND = Shape(
     f'{{{HEADER},"kvs":[{{"key":"{ROUTE}","create_revision":"*","mod_revision":"*","version":"1","value":"{VALUE}"}}],'
     '"count":"1"}',
 )
-COMES = Deviation(
-    "leases, maintenance and cluster are answered by the agent's gRPC services", Shape(404, TEXT, "Not Found\n")
-)
 DEVIATIONS: dict[str, Deviation] = {
-    "put prev_kv": Deviation("rule 6: the put is swallowed, so nothing was there before", NO_STATE_CHANGED),
     "put a resource": READ_ONLY,
     "deleterange": READ_ONLY,
     "deleterange, nothing deleted": READ_ONLY,
     "txn ok": READ_ONLY,
-    "txn range": READ_ONLY,
-    "txn compare false": READ_ONLY,
     "unpadded base64": Deviation("section 12.3: 3.4 refuses it, 3.6 and 3.7 take it", FOUND),
     "1e0 for int64": Deviation("section 4.7: Lua writes large numbers so", FOUND),
     "GET /health": Deviation("section 7: the reason is there from 3.5 on", Shape(200, TEXT, HEALTHY)),
@@ -216,19 +210,10 @@ DEVIATIONS: dict[str, Deviation] = {
     "auth disabled": Deviation(
         "section 7: 412 on 3.4 alone", refused(400, 9, "etcdserver: authentication is not enabled")
     ),
-    "leased key": COMES._replace(answer=NO_STATE_CHANGED),
-    "put with an unknown lease": COMES._replace(answer=NO_STATE_CHANGED),
-    "lease grant": COMES,
-    "lease grant, duplicate id": COMES,
-    "keepalive": COMES,
-    "keepalive, unknown id": COMES,
-    "timetolive": COMES,
-    "timetolive, unknown id": COMES,
-    "leases": COMES,
-    "revoke": COMES,
-    "revoke, unknown id": COMES,
-    "status": COMES,
-    "member list": COMES,
+    "lease grant, duplicate id": Deviation(
+        "section 7: 412 on 3.4 alone", refused(400, 9, "etcdserver: lease already exists")
+    ),
+    "leased key": Deviation("rule 6: the put under the lease is swallowed, so there is no such key", NO_STATE_CHANGED),
 }
 
 

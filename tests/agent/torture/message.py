@@ -27,6 +27,7 @@ FIELDS: dict[str, dict[str, str]] = {
         **dict.fromkeys(("sort_order", "sort_target"), "enum"),
     },
     "/v3/kv/put": {"key": "bytes", "value": "bytes"},
+    "/v3/kv/deleterange": {"key": "bytes"},
     "/v3/watch": {
         **dict.fromkeys(("key", "range_end"), "bytes"),
         **dict.fromkeys(("start_revision", "watch_id"), "int64"),
@@ -34,11 +35,12 @@ FIELDS: dict[str, dict[str, str]] = {
         "filters": "enums",
     },
 }
-REFUSED: dict[str, tuple[str, ...]] = {
-    "/v3/kv/deleterange": ("key", "range_end", "prev_kv"),
-    "/v3/kv/txn": ("compare", "success", "failure"),
-}
+WRITES = ("/v3/kv/put", "/v3/kv/deleterange")
 OTHERS = {
+    "/v3/kv/txn": ("compare", "success", "failure"),
+    "/v3/lease/grant": ("TTL", "ID"),
+    "/v3/lease/revoke": ("ID",),
+    "/v3/lease/timetolive": ("ID", "keys"),
     "/v3/auth/authenticate": ("name", "password"),
     "/v3/watch": ("create_request", "cancel_request", "progress_request"),
 }
@@ -78,10 +80,7 @@ def field_cases() -> Iterator[FieldCase]:
 
 
 def _other_cases() -> Iterator[FieldCase]:
-    """Make those of messages that are refused, or not judged field by field."""
-    for path, names in REFUSED.items():
-        for name, value in product(names, VALUES):
-            yield FieldCase(path, orjson.dumps({name: value}), answered_with(403, 7))
+    """Make those of messages that are not judged field by field."""
     for path, names in OTHERS.items():
         for name, value in product(names, VALUES):
             yield FieldCase(path, orjson.dumps({name: value}), documented)
@@ -96,7 +95,7 @@ def _case(path: str, name: str, value: Any, *, is_good: bool) -> FieldCase:
         return FieldCase(path, body, answered_with(400, 3))
     if name == "key" and not value:
         return FieldCase(path, body, answered(400, 200) if value == "" or value is None else answered_with(400, 3))
-    if path == "/v3/kv/put":
+    if path in WRITES:
         return FieldCase(path, body, answered_with(403, 7))
     if name == "revision" and is_good and value is not None and int(value) > 0:
         return FieldCase(path, body, answered_with(400, 11))

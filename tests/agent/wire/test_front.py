@@ -9,6 +9,7 @@ from agent.store.feed import MAX_SLICE_BYTES, WatchSpec
 from agent.store.store import Store
 from agent.store.watcher import ChangesPublished, Event, SendLines
 from agent.wire.front import Front, Readiness
+from agent.wire.request import Request
 from schemas.keys import GENESIS_KEY
 from tests.agent.memory_log import CREATED_MS, bundle, genesis
 from tests.conformance.watch_client import parse_line
@@ -33,6 +34,10 @@ class Member:
     def beat(self) -> None: ...
 
     def abort(self) -> None: ...
+
+
+def get(path: bytes) -> Request:
+    return Request(b"GET", path, b"", is_keep_alive=True, is_old=False)
 
 
 @pytest.fixture
@@ -133,6 +138,6 @@ def test_a_feed_goes_with_its_last_watcher(front: Front):
 
 
 def test_health_says_why_not(front: Front):
-    assert front.answer(b"GET", b"/health", b"").body == b'{"health":"false","reason":"no state yet"}'
-    assert front.answer(b"GET", b"/readyz", b"").status == 503
-    assert front.answer(b"GET", b"/livez", b"").status == 200
+    assert front.answer(get(b"/health")).body == b'{"health":"false","reason":"no state yet"}'
+    assert front.answer(get(b"/readyz")).status == 503
+    assert front.answer(get(b"/livez")).status == 200
