@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from base64 import urlsafe_b64decode
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -153,6 +154,21 @@ def _keeps_its_words(difference: Difference) -> bool:
     return difference.apisix.body == REFUSAL and is_refused and not difference.envoy.cluster
 
 
+UNAUTHORIZED, FORBIDDEN, NOT_FOUND = 401, 403, 404
+
+
+def _names_a_key(request: WireRequest) -> bool:
+    """Tell whether a token of the request has a `kid`."""
+    values = [value.rpartition(" ")[2] for name, value in request.headers if name in TOKEN_HEADERS]
+    heads = [value.partition(".")[0] for value in values]
+    return any(b'"kid"' in urlsafe_b64decode(head + "=" * (-len(head) % 4)) for head in heads if head.startswith("eyJ"))
+
+
+def _is_guard_of_tokens(body: str) -> bool:
+    """Tell whether a guard, not a plugin, refused a token; the words may stand in the form of local replies."""
+    return "Jwt verification fails" in body or "have key to match kid or alg from Jwt" in body
+
+
 def _denies(difference: Difference) -> bool:
     return (difference.apisix.status, difference.apisix.body) == (403, "RBAC: access denied")
 
@@ -281,7 +297,17 @@ LIMITS = (
     Limit(
         "4.7",
         "what a guard refuses has one reason, Envoy's tell more",
-        lambda d, a, _: a == "body" and d.apisix.body == "Jwt verification fails" and d.envoy.status == 401,
+        lambda d, a, _: a == "body" and _is_guard_of_tokens(d.apisix.body) and d.envoy.status == d.apisix.status,
+    ),
+    Limit(
+        "4.7",
+        "a guard refuses a token for its key before anything looks at its audience",
+        lambda d, a, _: a in {"body", "status"} and _is_guard_of_tokens(d.apisix.body) and d.envoy.status == FORBIDDEN,
+    ),
+    Limit(
+        "4.7",
+        "where there is no route, a token that names another key of its issuer is answered with 404",
+        lambda d, *_: d.envoy.status == UNAUTHORIZED and d.apisix.status == NOT_FOUND and _names_a_key(d.request),
     ),
     Limit(
         "5.9",

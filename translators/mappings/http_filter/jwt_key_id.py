@@ -37,7 +37,9 @@ def names_another_key(variable: str, key_ids: tuple[str, ...]) -> Expr:
         variable: with the token, perhaps behind `Bearer `.
         key_ids: those of the key sets.
     """
-    named = [_MEMBER + colon + spelling for key_id in key_ids for colon in _COLONS for spelling in _spellings(key_id)]
+    # An empty one counts as none, in Envoy too.
+    wanted = [spelling for key_id in ("", *key_ids) for spelling in _spellings(key_id)]
+    named = [_MEMBER + colon + spelling for colon in _COLONS for spelling in wanted]
     return all_of((matches(variable, _contains([_MEMBER])), negate(matches(variable, _contains(named)))))
 
 
