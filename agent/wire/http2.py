@@ -46,10 +46,17 @@ if TYPE_CHECKING:
     from agent.wire.front import Front
 
 LOGGER = logging.getLogger("meshferry.agent")
+logging.getLogger("hpack").setLevel(logging.INFO)  # its debug lines have the headers, and so the tokens, in the clear
+MAX_FRAME_BYTES = 16384 + 9
+"""What a client may send as one frame, with its head; h2 itself looks at the length only when the frame is complete."""
 MAX_STREAMS = 1024
 MAX_DEAF_BEATS = 4
 """Heartbeat intervals a connection may leave a ping, or what was written, alone."""
-_CONFIG = Configuration(http2_connection_window_size=4 << 20, http2_stream_window_size=1 << 20).__for_server__()
+_CONFIG = Configuration(
+    _keepalive_time=None,  # the wheel pings
+    http2_connection_window_size=4 << 20,
+    http2_stream_window_size=1 << 20,
+).__for_server__()
 _H2_CONFIG = H2Configuration(
     client_side=False,
     header_encoding=None,
@@ -118,8 +125,11 @@ class GRPCConnection(H2Protocol):
         self._quiet_beats = self._deaf_beats = 0
         try:
             super().data_received(data)
+            is_too_large = len(self.connection._connection.incoming_buffer._data) > MAX_FRAME_BYTES  # noqa: SLF001 - see there
         except Exception as error:  # noqa: BLE001 - whatever the bytes were, the other connections live on
             LOGGER.debug("an HTTP/2 connection sent what cannot be understood: %r", error)
+            is_too_large = True
+        if is_too_large:
             self.transport.abort()
 
     def pause_writing(self) -> None:

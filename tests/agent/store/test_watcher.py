@@ -274,3 +274,43 @@ def test_every_event_in_every_state_leads_where_the_table_says(state: State, kin
 
 def test_the_picture_is_drawn_from_the_table():
     assert DOCUMENT.read_text("utf-8") == render()
+
+
+def test_a_patient_watcher_waits_for_a_future_start_and_is_told_it_whole():
+    bed = Bed()
+    watcher = Watcher(bed.feed)
+    assert watcher.receive(WatchRequested(R + 3, is_patient=True)) == (SendCreated(),)
+    assert watcher.state is State.WAITING
+    assert watcher.receive(TurnGranted()) == ()
+    (published,) = bed.change()
+    assert watcher.receive(published) == ()
+    (published,) = bed.change(b"{}", b"{}")
+    assert watcher.receive(published) == (RequestTurn(),)
+    assert watcher.receive(published) == ()
+    assert watcher.receive(TurnGranted()) == (SendLines(b"3\n"),)
+    assert watcher.state is State.LIVE
+
+
+def test_a_patient_watcher_notices_by_heartbeat_what_was_not_for_it():
+    bed = Bed()
+    watcher = bed.watcher(WatchRequested(R + 2, is_patient=True))
+    assert watcher.receive(HeartbeatDue()) == ()
+    bed.change(b"{}", b"{}")
+    assert watcher.receive(HeartbeatDue()) == (RequestTurn(),)
+    assert watcher.state is State.SYNCING
+
+
+def test_a_patient_watcher_that_cannot_take_more_goes_on_waiting():
+    bed = Bed()
+    watcher = bed.watcher(WatchRequested(R + 3, is_patient=True), WritePaused())
+    assert watcher.state is State.LAGGING
+    bed.change()
+    assert watcher.receive(WriteResumed()) == ()
+    assert (watcher.state, watcher.next_revision) == (State.WAITING, R + 3)
+
+
+@pytest.mark.parametrize(("event", "commands"), [(CancelRequested(), (SendCanceled(),)), (ConnectionLost(), ())])
+def test_a_patient_watcher_may_end(event: Event, commands: tuple[Command, ...]):
+    watcher = Bed().watcher(WatchRequested(R + 9, is_patient=True))
+    assert watcher.receive(event) == commands
+    assert watcher.state is State.CANCELED

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from agent.etcd.errors import permission_denied
-from agent.wire.response import chunk, failure, head, text
+from agent.wire.response import GRPC_JSON, Response, body_of, chunk, failure, head, text
 
 
 def test_a_head_announces_length_and_whether_the_connection_stays():
@@ -29,3 +29,11 @@ def test_a_failure_has_no_grpc_header():
     answer = failure(permission_denied())
     assert answer.status == 403
     assert b"Grpc" not in answer.headers
+
+
+def test_a_stream_is_a_chunk_for_each_line_except_for_an_old_client():
+    answer = Response(200, GRPC_JSON, b"a\nbc\n", is_stream=True)
+    assert b"Transfer-Encoding: chunked\r\n" in head(answer, is_keep_alive=True)
+    assert body_of(answer) == b"2\r\na\n\r\n3\r\nbc\n\r\n0\r\n\r\n"
+    assert b"Content-Length: 5\r\n" in head(answer, is_keep_alive=False, is_old=True)
+    assert body_of(answer, is_old=True) == b"a\nbc\n"
