@@ -23,8 +23,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import uvloop
 from rich.console import Console
 
-from tests.agent.torture.follower_client import FOLLOWERS
+from tests.agent.torture.follower_client import HTTPFollower
 from tests.agent.torture.ground import Ground
+from tests.agent.torture.grpc_follower import GRPCFollower
 from tests.conformance.validators import check_monotone, validate
 from tests.kafka.broker import find_broker
 
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from tests.agent.torture.follower_client import FollowerClient
     from tests.kafka.broker import Broker
 
+FOLLOWERS = (HTTPFollower, GRPCFollower)
+"""Every kind takes its turn."""
 SETTLED_S = 90.0
 MAX_BATCH = 5
 MAX_PAUSE_S = 0.01

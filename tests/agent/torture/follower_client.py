@@ -114,7 +114,3 @@ class HTTPFollower:
 
 def _bytes(text: str) -> bytes:
     return base64.b64decode(text)
-
-
-FOLLOWERS = (HTTPFollower,)
-"""Every kind takes its turn."""
