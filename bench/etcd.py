@@ -1,4 +1,4 @@
-"""The agent beside etcd in one run: full Range, watch fan-out to 1,000 HTTP watchers, cold starts, memory.
+"""The agent beside etcd in one run: full Range, watch fan-out to 1,000 HTTP watchers, gRPC, cold starts, memory.
 
 The peers are Debian's etcd (package etcd-server) and, where Go is present, the newest one, built from its module
 (bench/etcd_server/go.mod). All serve the same keys to the same clients on the same machine.
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import uvloop
 
+from bench.etcd_grpc import STREAM_COUNT, StreamFigures, UnaryFigures, stream_fan_out, unary_calls
 from bench.etcd_load import RangeFigures, WatchFigures, full_ranges, watch_fan_out
 from bench.etcd_peer import Agent, Etcd, Fill, debian_etcd, module_etcd, version_of
 from bench.etcd_start import COLD_COUNT, agent_cold_starts, cold_start_s, rss_bytes, running
@@ -33,6 +34,7 @@ MIN_RANGE_RATIO = 50
 MAX_DELIVERY_SHARE = 1 / 8
 MAX_WATCHER_SHARE = 1 / 20
 MAX_LAST_MS = 30.0
+MIN_GRPC_SHARE = 1 / 2
 MAX_LOG_S, MAX_SNAPSHOT_S = 5.0, 2.0
 MAX_RSS_MIB, MAX_IDLE_MIB = 120, 60
 MIB = 2**20
@@ -51,12 +53,47 @@ async def measure_loads(etcds: Mapping[str, Make], route_count: int, watcher_cou
         servers = [await stack.enter_async_context(running(make, fill)) for make in (Agent, *etcds.values())]
         ranges = await full_ranges([peer.server for peer in servers])
         watches = [await watch_fan_out(peer, watcher_count) for peer in servers]
+        calls = await unary_calls([peer.server for peer in servers])
+        streams = [await stream_fan_out(peer) for peer in servers]
     found = []
     for name, peer in zip(etcds, ranges[1:], strict=True):
         found += range_figures(f"full Range, {route_count} routes, {name}", ranges[0], peer)
     for name, watch in zip(etcds, watches[1:], strict=True):
         found += watch_figures(f"{watcher_count} HTTP watchers, {name}", watches[0], watch)
+    for name, call, stream in zip(etcds, calls[1:], streams[1:], strict=True):
+        found += grpc_figures(name, (calls[0], streams[0]), (call, stream))
     return found
+
+
+def grpc_figures(
+    name: str, ours: tuple[UnaryFigures, StreamFigures], peer: tuple[UnaryFigures, StreamFigures]
+) -> list[Figure]:
+    """Three lines, beside one peer; in ours the last one has the poll of the log's file in it, 12 ms at most."""
+    (call, stream), (peer_call, peer_stream) = ours, peer
+    unary, watch = call.rate / peer_call.rate, peer_stream.cpu_s / stream.cpu_s
+    return [
+        Figure(
+            f"gRPC, {name}: Range of one key",
+            f"{call.rate:,.0f}/s",
+            f"{peer_call.rate:,.0f}/s",
+            f">= 1/2 ({unary:.1f} x)",
+            unary >= MIN_GRPC_SHARE,
+        ),
+        Figure(
+            f"  watch, {STREAM_COUNT} connections: CPU per delivery",
+            f"{stream.cpu_s * 1e6:.0f} us",
+            f"{peer_stream.cpu_s * 1e6:.0f} us",
+            f"speed >= 1/2 ({watch:.1f} x)",
+            watch >= MIN_GRPC_SHARE,
+        ),
+        Figure(
+            "  change -> last stream, p50 p99",
+            f"{stream.last_p50_ms:.1f} {stream.last_p99_ms:.1f} ms",
+            f"{peer_stream.last_p50_ms:.1f} {peer_stream.last_p99_ms:.1f} ms",
+            "",
+            None,
+        ),
+    ]
 
 
 def range_figures(what: str, ours: RangeFigures, peer: RangeFigures) -> list[Figure]:
