@@ -73,7 +73,7 @@ def _http(name: UnitName, index: Index) -> Resources:
         Resource(Role.SUBJECT, xds.LISTENER, listener, source.listener_body),
         cut_route_configuration(table, chosen, takes_any_host=name.is_any_host),
         *_scope(scope, source),
-        *cut_references(chosen, source.asked, index.clusters, index.image),
+        *cut_references(chosen, source.asked, index.clusters, index.drops, index.image),
         *_siblings(listener, index),
     )
 

@@ -34,6 +34,7 @@ PRESENTING_FIELDS: Final = frozenset(
     }
 )
 """Of a CommonTlsContext: where the certificate of a client comes from."""
+_ASSIGNMENT: Final = xds.message_class(xds.CLUSTER_LOAD_ASSIGNMENT)
 PRESENTED: Final = Resource(Role.USE, xds.UPSTREAM_TLS_CONTEXT, "client", b"")
 """The use of a secret that clusters present; the same whoever they are, so that another cluster changes nothing."""
 
@@ -128,7 +129,37 @@ def assignment_of(facts: ClusterFacts, image: Image) -> Resource | None:
     return facts.inline
 
 
-def cut_mirror(name: str, facts: ClusterFacts, image: Image) -> Resource | None:
+def drops_of(facts: ClusterFacts, image: Image) -> bytes:
+    """Give what a cluster's assignment says about overload to drop, as a canonical Policy; empty for nothing."""
+    entry = image.get(xds.CLUSTER_LOAD_ASSIGNMENT, facts.assignment) if facts.assignment else None
+    if entry is not None:
+        message = entry.message
+    elif facts.inline is not None:
+        message = xds.parse(facts.inline.type_url, facts.inline.body)
+    else:
+        return b""
+    return body_of(copy_only(message.policy, "drop_overloads")) if message.policy.drop_overloads else b""
+
+
+def cut_target(name: str, facts: ClusterFacts, image: Image, drops: bytes, *, is_mirrored: bool) -> Resource | None:
+    """Give what the routes to a cluster have to know of its assignment, or None when that is nothing.
+
+    Args:
+        name: of the cluster.
+        facts: about it.
+        image: the image.
+        drops: as `drops_of`; all that routes to the cluster carry, so that its endpoints may change.
+        is_mirrored: it gets copies of requests.
+    """
+    reduced = (_mirrored(name, facts, image) if is_mirrored else None) or _ASSIGNMENT(cluster_name=name)
+    if drops:
+        reduced.policy.MergeFromString(drops)
+    if not reduced.endpoints and not drops:
+        return None
+    return Resource(Role.REFERENCE, xds.CLUSTER_LOAD_ASSIGNMENT, name, body_of(reduced))
+
+
+def _mirrored(name: str, facts: ClusterFacts, image: Image) -> xds.Message | None:
     """Give one endpoint of a cluster that gets copies of requests: the first usable one.
 
     APISIX mirrors to one static host. Only that endpoint goes along, so that the others may change.
@@ -137,7 +168,7 @@ def cut_mirror(name: str, facts: ClusterFacts, image: Image) -> Resource | None:
     if assignment is None:
         return None
     message = xds.parse(assignment.type_url, assignment.body)
-    reduced = type(message)(cluster_name=name)
+    reduced = _ASSIGNMENT(cluster_name=name)
     for locality in sorted(message.endpoints, key=lambda locality: locality.priority):
         for endpoint in locality.lb_endpoints:
             if is_usable(endpoint):
@@ -148,7 +179,7 @@ def cut_mirror(name: str, facts: ClusterFacts, image: Image) -> Resource | None:
                 is_named = endpoint.WhichOneof("host_identifier") == "endpoint_name"
                 named = message.named_endpoints.get(endpoint.endpoint_name) if is_named else endpoint.endpoint
                 chosen.endpoint.CopyFrom(named)
-                return Resource(Role.REFERENCE, xds.CLUSTER_LOAD_ASSIGNMENT, name, body_of(reduced))
+                return reduced
     return None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from producers.cut_cluster import cut_mirror, nameable
+from producers.cut_cluster import cut_target, nameable
 from producers.reference import ANY_CLUSTER
 from producers.route_table import is_any_host
 from producers.traversal import body_of, copy_without
@@ -12,7 +12,7 @@ from schemas import xds
 from schemas.records import Resource, Role
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from producers.cut_cluster import ClusterFacts
     from producers.image import Image
@@ -47,9 +47,13 @@ def cut_route_configuration(table: RouteTable, chosen: Iterable[VirtualHostFacts
 
 
 def cut_references(
-    chosen: Iterable[VirtualHostFacts], asked: Iterable[str], clusters: dict[str, ClusterFacts], image: Image
+    chosen: Iterable[VirtualHostFacts],
+    asked: Iterable[str],
+    clusters: dict[str, ClusterFacts],
+    drops: Mapping[str, bytes],
+    image: Image,
 ) -> list[Resource]:
-    """Give the clusters that virtual hosts name and that are known, and an endpoint of each that gets copies.
+    """Give the clusters that virtual hosts name and that are known, an endpoint of each that gets copies, and drops.
 
     Where requests name the cluster, all go along; of too many, a stub without a name instead.
 
@@ -57,6 +61,7 @@ def cut_references(
         chosen: the virtual hosts.
         asked: clusters that the filters in front of them name.
         clusters: all known clusters.
+        drops: as `drops_of`, of each cluster that says anything.
         image: the image.
     """
     references = [facts.references for facts in chosen]
@@ -68,7 +73,11 @@ def cut_references(
         stubs = [] if candidates is not None else [Resource(Role.SIBLING, xds.CLUSTER, ANY_CLUSTER, b"")]
     mirrors = {name for found in references for name in found.mirrors}
     mirrors.update(*(clusters[name].mirrors for name in named if name in clusters))
-    targets = [cut_mirror(name, clusters[name], image) for name in sorted(mirrors) if name in clusters]
+    targets = [
+        cut_target(name, clusters[name], image, drops.get(name, b""), is_mirrored=name in mirrors)
+        for name in sorted(mirrors.union(named.intersection(drops)))
+        if name in clusters
+    ]
     found_targets = [target for target in targets if target is not None]
     return [*reference_clusters(named | mirrors, clusters), *found_targets, *stubs]
 

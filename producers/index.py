@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from producers.cluster_use import NOTHING, ClusterUse, User
-from producers.cut_cluster import read_cluster
+from producers.cut_cluster import drops_of, read_cluster
 from producers.cut_view import CUT_TYPES
 from producers.image import ResourceKey
 from producers.listener import read_listener
@@ -48,6 +48,7 @@ class Index:
         self._certificates: Relation[str, str] = Relation()
         self._members: Relation[str, str] = Relation()
         self._mirrors: Relation[str, str] = Relation()
+        self.drops: dict[str, bytes] = {}
         self._context_secrets: Relation[Scope, str] = Relation()
         self._ports: Relation[str, int] = Relation()
         self._asked: Relation[Scope, str] = Relation()
@@ -121,7 +122,19 @@ class Index:
 
     def _replay_assignment(self, name: str) -> set[UnitName]:
         owners = self._assignments.owners(name)
-        return self._cluster_units(owners).union(*map(self._mirroring_units, owners))
+        dirty = self._cluster_units(owners).union(*map(self._mirroring_units, owners))
+        return dirty.union(*map(self._note_drops, owners))
+
+    def _note_drops(self, cluster: str) -> set[UnitName]:
+        """Follow what a cluster drops of the requests to it, and give the units that carry it if it is new."""
+        facts = self.clusters.get(cluster)
+        before, after = self.drops.pop(cluster, b""), drops_of(facts, self.image) if facts is not None else b""
+        if after:
+            self.drops[cluster] = after
+        if before == after:
+            return set()
+        users = self.cluster_use.users(cluster) | self.cluster_use.users(ANY_CLUSTER)
+        return {unit for user in users if user.table is not None for unit in self.routes.units_of_user(user)}
 
     def _cluster_units(self, names: Iterable[str]) -> set[UnitName]:
         """Give the units of clusters and of the aggregates that they belong to."""
@@ -152,7 +165,7 @@ class Index:
         presented = self._certificates.replace(name, after.certificates if after else set())
         self._members.replace(name, set(after.members) if after else set())
         self._mirrors.replace(name, after.mirrors if after else set())
-        dirty = self._cluster_units((name,)) | self._mirroring_units(name)
+        dirty = self._cluster_units((name,)) | self._mirroring_units(name) | self._note_drops(name)
         dirty |= {UnitName(UnitKind.SECRET, (secret,)) for secret in presented}
         if (before.reference_body if before else None) != (after.reference_body if after else None):
             for user in self.cluster_use.users(name) | self.cluster_use.users(ANY_CLUSTER):

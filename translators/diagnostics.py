@@ -243,7 +243,7 @@ CODES: dict[str, Code] = {
     "CL-VARIANTS": Code(
         INFO, CAPACITY, "the cluster becomes many upstreams", "use fewer different retry and hash policies"
     ),
-    "CL-DROP": Code(WARN, UNSUPPORTED, "requests are not dropped", "accept the difference"),
+    "CL-DROP": Code(WARN, UNSUPPORTED, "other requests are dropped than by Envoy", "accept the difference"),
     "CL-FEATURE": Code(
         WARN, UNSUPPORTED, "the cluster works without this setting", "remove the setting or accept the difference"
     ),

@@ -26,6 +26,7 @@ from translators.mappings.action.weighted_clusters import (
     traffic_split,
 )
 from translators.mappings.cluster.circuit_breakers import LIMIT_CONN, limiting
+from translators.mappings.endpoint.drop_overloads import dropping, of_cluster, of_shares
 from translators.mappings.match.grpc import IS_GRPC
 from translators.plugin_phase import answered
 from translators.route_context import Part
@@ -246,7 +247,15 @@ class Forwarding:
             }
             volatile = {**part.volatile, **traffic_split(shares, upstreams)}
             part = part._replace(fields=part.fields | lasting, volatile=volatile)
+        part = self._dropping(part, of_shares(shares), filters)
         return self._guarded(filters, part)
+
+    def _dropping(self, part: Part, clusters: list[tuple[str, Expr]], filters: FilterDraft) -> Part:
+        """Give a part that drops what the clusters it leads to say of overload."""
+        if not self._context.assignments:
+            return part
+        plugin = dropping(clusters, filters, self._context, self._place, self._findings)
+        return part._replace(volatile=part.volatile | plugin)
 
     def _first_upstream(self, entries: list[xds.Message]) -> str:
         """Give the upstream of the first entry whose cluster exists, whatever its weight."""
@@ -285,11 +294,12 @@ class Forwarding:
             draft = replace(draft, host="")
             rewrite_host(self._action, weighted, draft, at.field("host_rewrite_literal"), self._findings)
         plugins = self._plugins(filters, weighted, {"UPSTREAM_CLUSTER": name, "UPSTREAM_CLUSTER_RAW": name}, draft)
-        part = self._part(upstream, [name], plugins)
+        part = self._dropping(self._part(upstream, [name], plugins), of_cluster(name), filters)
         if not speaks_both(self._context.clusters.get(name)):
             return [part]
         upstream = upstream_of(name, self._action, self._context, at, self._findings, weighted=weighted, is_grpc=True)
-        return [*_within("grpc", (IS_GRPC,), [self._part(upstream, [name], plugins, is_grpc=True)]), part]
+        grpc = self._dropping(self._part(upstream, [name], plugins, is_grpc=True), of_cluster(name), filters)
+        return [*_within("grpc", (IS_GRPC,), [grpc]), part]
 
 
 def _within(suffix: str, conditions: tuple[Expr, ...], parts: Iterable[Part]) -> list[Part]:

@@ -40,9 +40,9 @@ def translate(view: UnitView, findings: Findings) -> Translation:
 
     Args:
         view: SUBJECT Listener reduced to one chain, SUBJECT RouteConfiguration with the virtual hosts of the unit,
-            SUBJECT ScopedRouteConfiguration if it is of a scope, REFERENCE Clusters (without endpoints) and one
-            endpoint of those that get copies, SIBLING Listeners on the same port, SIBLING Cluster without a name where
-            requests may name one of too many.
+            SUBJECT ScopedRouteConfiguration if it is of a scope, REFERENCE Clusters (without endpoints), with one
+            endpoint of those that get copies and what they drop, SIBLING Listeners on the same port, SIBLING Cluster
+            without a name where requests may name one of too many.
         findings: receives the diagnostics.
     """
     surrounding = surrounding_of(view, findings.policy)
@@ -68,7 +68,7 @@ def translate(view: UnitView, findings: Findings) -> Translation:
         virtual_host=own,
         clusters=view.references(xds.CLUSTER),
         policy=findings.policy,
-        mirror_targets=view.references(xds.CLUSTER_LOAD_ASSIGNMENT),
+        assignments=view.references(xds.CLUSTER_LOAD_ASSIGNMENT),
         has_all_clusters=not view.all(Role.SIBLING, xds.CLUSTER),
         scope=view.param("scope"),
         is_last=scoped is None and hcm.HasField("scoped_routes"),

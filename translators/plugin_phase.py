@@ -15,7 +15,8 @@ FIRST_PRIORITY = 20_000
 _STEP = 10
 _ANSWER_PRIORITY = 2000
 """Below all filters, above proxy-rewrite's 1008."""
-_LAST_PRIORITY = -1999
+LAST_PRIORITY = -1999
+"""Of what answers behind all plugins of the access phase."""
 
 ACCESS_PLUGINS = frozenset(
     (
@@ -71,7 +72,7 @@ def answered(before: Mapping[str, Any], answer: Mapping[str, Any]) -> dict[str, 
 def _mocked(abort: Mapping[str, Any]) -> dict[str, Any]:
     headers = dict(abort.get("headers", {}))
     mocked: dict[str, Any] = {
-        "_meta": {"priority": _LAST_PRIORITY},
+        "_meta": {"priority": LAST_PRIORITY},
         "content_type": headers.pop("Content-Type", "text/plain"),
         "response_example": abort["body"],
         "response_status": abort["http_status"],

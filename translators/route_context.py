@@ -25,7 +25,8 @@ class RouteContext:
         virtual_host: the VirtualHost around the route; None for the terminal of a whole scope.
         clusters: known clusters by name, without endpoints.
         policy: what the operator decided.
-        mirror_targets: ClusterLoadAssignment of one endpoint, by the name of the cluster that gets copies of requests.
+        assignments: by the name of the cluster, a ClusterLoadAssignment: of one endpoint where it gets copies of
+            requests, with what it drops of the requests to it.
         has_all_clusters: where a request may name any cluster, `clusters` has all that there are.
         scope: name of the ScopedRouteConfiguration; empty without one.
         is_last: the routes are for requests of no scope, of a chain that has scopes.
@@ -42,7 +43,7 @@ class RouteContext:
     virtual_host: xds.Message | None
     clusters: dict[str, xds.Message]
     policy: Policy
-    mirror_targets: dict[str, xds.Message] = field(default_factory=dict)
+    assignments: dict[str, xds.Message] = field(default_factory=dict)
     has_all_clusters: bool = True
     scope: str = ""
     is_last: bool = False

@@ -5,6 +5,7 @@ from schemas import xds
 from tests.producers.scene import (
     Scene,
     assignment,
+    change,
     cluster,
     endpoints,
     hcm,
@@ -329,3 +330,35 @@ def test_the_cluster_of_an_authorization_service_of_a_route_configuration_goes_a
     assert named_in(scene) == ["a", "authz"]
     scene.say(route_configuration("r", host))
     assert named_in(scene) == ["a"]
+
+
+def dropped(scene: Scene, unit: str = "http/l/c/r/h") -> dict[str, list[int]]:
+    """Percentages that clusters drop of the requests to them."""
+    found = scene.bodies(unit, "reference", xds.CLUSTER_LOAD_ASSIGNMENT)
+    return {name: [one.drop_percentage.numerator for one in found[name].policy.drop_overloads] for name in found}
+
+
+def overloaded(name: str, percentage: int, *ports: int) -> dict:
+    drops = [{"category": "lb", "drop_percentage": {"numerator": percentage}}]
+    return {**assignment(name, *ports), "policy": {"drop_overloads": drops, "overprovisioning_factor": 200}}
+
+
+def test_what_a_cluster_drops_goes_along_without_its_endpoints():
+    scene = scene_of(virtual_host("h", ["a"], route("a")))
+    scene.say(cluster("a"), endpoints("a", 1))
+    assert dropped(scene) == {}
+    assert scene.say(change(xds.CLUSTER_LOAD_ASSIGNMENT, overloaded("a", 5, 1))) == ["cluster/a", "http/l/c/r/h"]
+    assert dropped(scene) == {"a": [5]}
+    assert mirror_targets(scene) == {"a": []}
+    assert scene.say(change(xds.CLUSTER_LOAD_ASSIGNMENT, overloaded("a", 5, 2))) == ["cluster/a"]
+    assert scene.say(change(xds.CLUSTER_LOAD_ASSIGNMENT, overloaded("a", 6, 2))) == ["cluster/a", "http/l/c/r/h"]
+    assert scene.say(endpoints("a", 2)) == ["cluster/a", "http/l/c/r/h"]
+    assert dropped(scene) == {}
+
+
+def test_what_a_cluster_drops_may_stand_in_it():
+    scene = scene_of(virtual_host("h", ["a"], route("a", request_mirror_policies=[{"cluster": "a"}])))
+    scene.say(cluster("a", type="STATIC", load_assignment=overloaded("a", 7, 9)))
+    assert (dropped(scene), mirror_targets(scene)) == ({"a": [7]}, {"a": [9]})
+    assert scene.say(cluster("a", type="STATIC", load_assignment=assignment("a", 9))) == ["cluster/a", "http/l/c/r/h"]
+    assert (dropped(scene), mirror_targets(scene)) == ({"a": []}, {"a": [9]})

@@ -15,6 +15,7 @@ from translators.mappings.cluster import (
     outlier_detection,
     subset,
 )
+from translators.mappings.endpoint import drop_overloads
 from translators.registry.row import Diagnosed, Fidelity, Handled, Ignored, Row, diagnosed, handled, ignored, lost
 
 if TYPE_CHECKING:
@@ -186,7 +187,9 @@ _PROTOCOL_ROWS: tuple[Row, ...] = (
 
 _ENDPOINT_ROWS: tuple[Row, ...] = (
     *handled(f"{_ENDPOINT}.ClusterLoadAssignment", "cluster_name", "endpoints", "named_endpoints", "policy"),
-    *diagnosed(f"{_ENDPOINT}.ClusterLoadAssignment.Policy", "CL-DROP", "drop_overloads"),
+    Handled(f"{_ENDPOINT}.ClusterLoadAssignment.Policy.drop_overloads", drop_overloads.apply, codes=("CL-DROP",)),
+    *handled(f"{_ENDPOINT}.ClusterLoadAssignment.Policy.DropOverload", "drop_percentage"),
+    *ignored(f"{_ENDPOINT}.ClusterLoadAssignment.Policy.DropOverload", "statistics of Envoy", "category"),
     *handled(f"{_ENDPOINT}.ClusterLoadAssignment.Policy", "overprovisioning_factor"),
     *ignored(
         f"{_ENDPOINT}.ClusterLoadAssignment.Policy",

@@ -110,7 +110,7 @@ def _plugin(
     if cluster is None:
         findings.report("RA-MIRROR", at.field("cluster"), value=f"{policy.cluster} is not known")
         return {}
-    assignment = context.mirror_targets.get(policy.cluster)
+    assignment = context.assignments.get(policy.cluster)
     endpoints = read_endpoints(assignment, Where("", policy.cluster), findings) if assignment is not None else []
     host = _host(policy.cluster, endpoints, at.field("cluster"), findings)
     scheme = _scheme(cluster, protocols, endpoints, at.field("cluster"), findings) if host else ""

@@ -25,7 +25,7 @@ def mirrored(
     if address:
         endpoint = {"endpoint": {"address": {"socket_address": {"address": address, "port_value": 80}}}}
         assignment = {"cluster_name": name, "endpoints": [{"lb_endpoints": [endpoint]}]}
-        around.mirror_targets[name] = message(xds.CLUSTER_LOAD_ASSIGNMENT, assignment)
+        around.assignments[name] = message(xds.CLUSTER_LOAD_ASSIGNMENT, assignment)
     findings = Findings(around.policy)
     action = message(xds.ROUTE_ACTION, {"cluster": "backend", "request_mirror_policies": list(policies)})
     plugins = mirror_of(action, ["backend"], around, AT.field("route"), findings)
@@ -94,7 +94,7 @@ def test_copies_present_no_certificate_so_a_cluster_that_wants_one_gets_none(
     around = context(clusters=("backend", shadow), policy={"TLS-UPSTREAM-UNVERIFIED": "allow"})
     endpoint = {"endpoint": {"address": {"socket_address": {"address": "10.0.0.9", "port_value": 80}}}}
     assignment = {"cluster_name": "shadow", "endpoints": [{"lb_endpoints": [endpoint]}]}
-    around.mirror_targets["shadow"] = message(xds.CLUSTER_LOAD_ASSIGNMENT, assignment)
+    around.assignments["shadow"] = message(xds.CLUSTER_LOAD_ASSIGNMENT, assignment)
     findings = Findings(around.policy)
     action = message(xds.ROUTE_ACTION, {"cluster": "backend", "request_mirror_policies": [{"cluster": "shadow"}]})
     plugins = mirror_of(action, ["backend"], around, AT.field("route"), findings)

@@ -57,13 +57,6 @@ def test_endpoints_by_discovery_of_their_own():
     assert (len(found.value["nodes"]), found.codes) == (1, ["EP-LEDS"])
 
 
-def test_dropped_overload_is_told():
-    policy = {"drop_overloads": [{"category": "lb", "drop_percentage": {"numerator": 5}}]}
-    found = cluster_outcome({}, [locality(lb_endpoint("10.0.0.1"))], assignment={"policy": policy})
-    (diagnostic,) = found.diagnostics
-    assert (diagnostic.code, diagnostic.path) == ("CL-DROP", "policy.drop_overloads")
-
-
 def test_a_weight_of_zero_gets_no_traffic():
     found = cluster_outcome({}, [locality(lb_endpoint("10.0.0.1", load_balancing_weight=0))])
     assert found.value["nodes"] == []
