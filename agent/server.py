@@ -57,6 +57,8 @@ CLOSE_EVERY_S = 0.01
 """Watches are closed in steps: their clients come back at once (section 5.3)."""
 LAST_REQUESTS_S = 0.02
 """How long requests that have arrived are still answered after the last accept: one cut off costs its client 3 s."""
+FIRST_REQUEST_S = 0.2
+"""How long a connection that has said nothing yet may still ask: it was accepted just before the end."""
 LOCK_CHECK_S = 0.005
 
 
@@ -347,14 +349,20 @@ class _Agent:
         )
 
     async def _leave(self) -> None:
-        """Answer what has arrived, let go of the state, and close the watches in steps."""
+        """Answer what has arrived, let go of the state, and close the watches in steps, newcomers last."""
         await asyncio.sleep(LAST_REQUESTS_S if len(self._front.wheel) else 0)
-        watching: list[Connection] = [member for member in self._front.wheel.members() if member.retire()]
+        members: tuple[Connection, ...] = self._front.wheel.members()
+        has_newcomers = any(isinstance(member, Opening) for member in members)
+        watching = [member for member in members if not isinstance(member, Opening) and member.retire()]
         self._directory.release()
         for first in range(0, len(watching), CLOSE_AT_ONCE):
             for member in watching[first : first + CLOSE_AT_ONCE]:
                 member.abort()
             await asyncio.sleep(CLOSE_EVERY_S)
+        if has_newcomers:
+            await asyncio.sleep(FIRST_REQUEST_S)
+            for member in self._front.wheel.members():
+                member.abort()
 
 
 def _age_s(time_ms: int) -> float:

@@ -15,7 +15,7 @@ import orjson
 import pytest
 
 from agent import server as server_module
-from agent.server import Handover, raise_file_limit
+from agent.server import LAST_REQUESTS_S, Handover, raise_file_limit
 from agent.state_directory import DirectoryTakenError, StateDirectory, StateDirectoryError
 from agent.wire.http1 import HTTPConnection
 from agent.wire.listening_socket import ListenError
@@ -285,3 +285,19 @@ async def test_the_status_says_what_the_apisix_beside_it_has(client: Client, sho
     assert before.is_reachable
     assert before.behind == len(image)
     assert told(shop)[-1][1].apisix.applied_revision == CREATED_MS + offset
+
+
+async def test_a_connection_that_has_said_nothing_yet_is_answered_at_the_end(
+    client: Client, shop: Shop, tmp_path: Path
+):
+    await shop.route("a")
+    async with AsyncExitStack() as stack:
+        port = await stack.enter_async_context(running_agent(shop.log, tmp_path))
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        await until_ready(client, port)  # by then the one before is accepted
+        leaving = asyncio.create_task(stack.pop_all().aclose())
+        await asyncio.sleep(2 * LAST_REQUESTS_S)
+        writer.write(request("GET", "/version", b""))
+        assert (await read_answer(reader)).status == 200
+        await leaving
+        writer.close()
