@@ -7,10 +7,11 @@ classes exist only at run time. See docs/adr/0002-private-descriptor-pool.md.
 from __future__ import annotations
 
 from functools import cache
-from importlib.resources import files
 from typing import Any, TypeAlias
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf import descriptor_pool, message_factory
+
+from schemas.message_pool import load_pool
 
 Message: TypeAlias = Any
 
@@ -22,13 +23,7 @@ def pool() -> descriptor_pool.DescriptorPool:
     Raises:
         RuntimeError: the build product is missing (the package was not installed, only copied).
     """
-    resource = files("schemas") / "etcd.binpb"
-    if not resource.is_file():
-        raise RuntimeError("schemas/etcd.binpb is missing: install the package (`make .venv`), do not run from a copy")
-    loaded = descriptor_pool.DescriptorPool()
-    for file in descriptor_pb2.FileDescriptorSet.FromString(resource.read_bytes()).file:
-        loaded.Add(file)
-    return loaded
+    return load_pool("etcd.binpb")
 
 
 @cache

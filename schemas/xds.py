@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from google.protobuf import descriptor_pb2, descriptor_pool, json_format, message_factory, unknown_fields
 from google.protobuf.message import DecodeError
 
+from schemas.message_pool import load_pool
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -59,13 +61,7 @@ def pool() -> descriptor_pool.DescriptorPool:
     Raises:
         RuntimeError: the build product is missing (the package was not installed, only copied).
     """
-    resource = files("schemas") / "xds.binpb"
-    if not resource.is_file():
-        raise RuntimeError("schemas/xds.binpb is missing: install the package (`make .venv`), do not run from a copy")
-    loaded = descriptor_pool.DescriptorPool()
-    for file in descriptor_pb2.FileDescriptorSet.FromString(resource.read_bytes()).file:
-        loaded.Add(file)
-    return loaded
+    return load_pool("xds.binpb")
 
 
 def _file_names() -> list[str]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 from google.protobuf import descriptor_pool
 
-from schemas import etcd
+from schemas import etcd, message_pool
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,6 +26,6 @@ def test_the_pool_is_private():
 
 
 def test_a_copy_that_was_not_built_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(etcd, "files", lambda _: tmp_path)
+    monkeypatch.setattr(message_pool, "files", lambda _: tmp_path)
     with pytest.raises(RuntimeError, match="install the package"):
         etcd.pool.__wrapped__()
