@@ -351,15 +351,14 @@ class _Agent:
     async def _leave(self) -> None:
         """Answer what has arrived, let go of the state, and close the watches in steps, newcomers last."""
         await asyncio.sleep(LAST_REQUESTS_S if len(self._front.wheel) else 0)
-        members: tuple[Connection, ...] = self._front.wheel.members()
-        has_newcomers = any(isinstance(member, Opening) for member in members)
-        watching = [member for member in members if not isinstance(member, Opening) and member.retire()]
+        watching: list[Connection] = [member for member in self._front.wheel.members() if member.retire()]
         self._directory.release()
         for first in range(0, len(watching), CLOSE_AT_ONCE):
             for member in watching[first : first + CLOSE_AT_ONCE]:
                 member.abort()
             await asyncio.sleep(CLOSE_EVERY_S)
-        if has_newcomers:
+        await asyncio.sleep(0)  # connections that were closed leave the wheel in the next turn
+        if len(self._front.wheel):
             await asyncio.sleep(FIRST_REQUEST_S)
             for member in self._front.wheel.members():
                 member.abort()

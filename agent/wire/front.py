@@ -53,7 +53,10 @@ class Connection(Protocol):
         ...
 
     def retire(self) -> bool:
-        """Close, unless it holds a watch: then it is closed in its turn, and True tells so."""
+        """Close, unless it holds a watch: then it is closed in its turn, and True tells so.
+
+        One that has asked nothing yet may stay for what it asks; it is closed last.
+        """
         ...
 
     def abort(self) -> None:

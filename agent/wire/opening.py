@@ -66,8 +66,7 @@ class Opening(asyncio.Protocol):
             self._transport.abort()
 
     def retire(self) -> bool:
-        """Close: nothing has been asked yet."""
-        self._transport.close()
+        """Stay: it was accepted just before the end, and what it asks is still answered."""
         return False
 
     def abort(self) -> None:
